@@ -1,0 +1,8 @@
+"""flockd: an agent orchestration server. What agent authors import is here; everything else is the daemon."""
+
+__version__ = "0.1.0"
+
+from flockd.domain.visibility import Labelled, Private, Public, Tenant
+from flockd.flock import Context, Flock
+
+__all__ = ["Context", "Flock", "Labelled", "Private", "Public", "Tenant", "__version__"]

@@ -1,0 +1,340 @@
+"""What the routes answer, for the OpenAPI document. The answers are made by the domain's `document()`s."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from flockd.api.bodies import PriorityWord
+from flockd.api.queries import VisibilityKind
+from flockd.api.wire_types import Id, Time
+from flockd.domain.run import RunState, WaitReason
+from flockd.domain.visibility import Visibility
+
+
+class Problem(BaseModel):
+    """Every error, as application/problem+json."""
+
+    type: str
+    title: str = Field(description="The phrase of the status.")
+    status: int
+    detail: str = Field(
+        description="The sentence for people.", examples=["Agent not found: invalid_agent_name"]
+    )
+    error: str = Field(description="The stable code for programs.", examples=["NOT_FOUND"])
+    message: str = Field(description="As `detail`.")
+    details: dict[str, Any] | None = Field(
+        description="For bad input: `field` and `issue` of the first problem, and all of them as `errors`."
+    )
+    timestamp: Time
+    request_id: str
+
+
+class Accepted(BaseModel):
+    """The artifact, and the runs that it wakes, are durable."""
+
+    status: Literal["accepted"]
+    artifact_id: Id
+    correlation_id: Id
+    seq: int = Field(description="Of its artifact.published event.")
+
+
+class Rejected(BaseModel):
+    """This item is not on the board."""
+
+    status: Literal["rejected"]
+    error: str
+    message: str
+    details: dict[str, Any] | None
+
+
+class Bulk(BaseModel):
+    """One entry for each item, in their order."""
+
+    items: list[Accepted | Rejected]
+    accepted: int
+    rejected: int
+
+
+class Consumption(BaseModel):
+    """A run took the artifact and its outputs are on the board."""
+
+    consumer: str
+    run_id: Id
+    consumed_at: Time
+
+
+class Artifact(BaseModel):
+    """One artifact."""
+
+    id: Id
+    seq: int = Field(description="The order of the board.")
+    type: str
+    payload: Any
+    produced_by: str = Field(description='The agent, or "external".')
+    run_id: Id | None
+    visibility: Visibility
+    visibility_kind: VisibilityKind
+    created_at: Time
+    correlation_id: Id
+    partition_key: str | None
+    tags: list[str]
+    version: int = Field(description="Of its type.")
+    consumptions: list[Consumption] = Field([], description="Only with embed_meta.")
+    consumed_by: list[str] = Field([], description="Only with embed_meta.")
+
+
+class Pagination(BaseModel):
+    """Where the page is."""
+
+    limit: int
+    offset: int
+    total: int
+    total_exact: bool = Field(description="False where counting ended at limits.count_max.")
+
+
+class Artifacts(BaseModel):
+    """A page of artifacts."""
+
+    items: list[Artifact]
+    pagination: Pagination
+
+
+class ErrorEntry(BaseModel):
+    """A run that failed for good."""
+
+    agent: str
+    error: str
+
+
+class Sync(BaseModel):
+    """What the workflow came to, or what is there at the timeout."""
+
+    correlation_id: Id
+    artifacts: list[Artifact] = Field(description="What agents produced in this round.")
+    completed: bool = Field(description="False at the timeout; the work goes on.")
+    duration_ms: int
+    state: Literal["active", "completed", "failed"]
+    errors: list[ErrorEntry]
+
+
+class Summary(BaseModel):
+    """Counts of artifacts."""
+
+    total_count: int
+    by_type: dict[str, int]
+    by_producer: dict[str, int]
+    by_visibility: dict[str, int]
+    by_tag: dict[str, int]
+    total_exact: bool = Field(True, description="False: there are more; all figures are of the first ones.")
+    by_tag_exact: bool = Field(True, description="False: the tags are counted over the first ones.")
+    earliest_created_at: Time | None
+    latest_created_at: Time | None
+
+
+class ArtifactsSummary(BaseModel):
+    """Counts of the artifacts that the filters select."""
+
+    summary: Summary
+
+
+class Subscription(BaseModel):
+    """What wakes an agent."""
+
+    types: list[str]
+    mode: Literal["all", "any"] = Field(description="all: one artifact of each; any: one of one of them.")
+
+
+class Agent(BaseModel):
+    """One agent."""
+
+    name: str
+    description: str
+    subscriptions: list[Subscription]
+    outputs: list[str]
+    kind: str = Field(description="Of its engine.")
+    labels: list[str]
+    tenant: str | None
+    status: Literal["idle", "running"]
+    running: int
+    queued: int
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any] | None
+
+
+class Agents(BaseModel):
+    """Every agent, by name."""
+
+    agents: list[Agent]
+
+
+class RunResult(BaseModel):
+    """What a directly run agent produced; with cascade, what its whole workflow did."""
+
+    artifacts: list[Artifact]
+    correlation_id: Id
+    run_id: Id
+
+
+class TypeCounts(BaseModel):
+    """Artifacts by type."""
+
+    total: int
+    by_type: dict[str, int]
+
+
+class History(BaseModel):
+    """What an agent did."""
+
+    total_executions: int
+    total_artifacts_consumed: int
+    total_artifacts_produced: int
+    execution_timeline: dict[str, int] = Field(
+        description="Hour → runs.", examples=[{"2026-11-21T02:00:00Z": 4}]
+    )
+    produced: TypeCounts
+    consumed: TypeCounts
+
+
+class AgentHistory(BaseModel):
+    """What an agent did with the artifacts that the filters select."""
+
+    agent_id: str
+    summary: History
+
+
+class Unjoined(BaseModel):
+    """What an agent holds until the other artifacts of its AND come."""
+
+    agent: str
+    artifacts: list[Id]
+
+
+class Correlation(BaseModel):
+    """A workflow. Of one that does not exist, everything but its id is null, zero or false."""
+
+    correlation_id: str
+    id: str
+    state: Literal["active", "completed", "failed", "not_found"]
+    outcome: Literal["cancelled"] | None
+    reason: str | None = Field(description="The limit that ended it.")
+    has_pending_work: bool
+    artifact_count: int = Field(description="Of all rounds, the published ones included.")
+    error_count: int = Field(description="Runs that ended dead, in all rounds.")
+    round: int
+    dialect: str | None
+    name: str | None
+    priority: PriorityWord | None
+    started_at: Time | None
+    last_activity_at: Time | None
+    completed_at: Time | None
+
+
+class CorrelationStatus(Correlation):
+    """A workflow, and what of it waits for partners. One that does not exist has the state `not_found`."""
+
+    unjoined: list[Unjoined]
+
+
+class Correlations(BaseModel):
+    """A page of workflows."""
+
+    correlations: list[Correlation]
+    total: int
+    total_exact: bool
+    limit: int
+    offset: int
+
+
+class RunError(BaseModel):
+    """Why a run failed last."""
+
+    code: str
+    message: str
+
+
+class Run(BaseModel):
+    """One piece of work of one agent."""
+
+    id: Id
+    agent: str
+    correlation_id: Id
+    state: RunState
+    reason: WaitReason | None = Field(description="What a waiting run waits for.")
+    attempt: int = Field(description="Counted from 1.")
+    crashes: int = Field(description="Attempts that ended with the process.")
+    priority: PriorityWord
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
+    due_at: Time | None = Field(description="When a waiting run goes on.")
+    error: RunError | None
+    inputs: list[Id]
+    outputs: list[Id]
+    output_text: str | None = Field(description="The end of its live text.")
+    usage: dict[str, Any] | None
+
+
+class Runs(BaseModel):
+    """A page of runs."""
+
+    runs: list[Run]
+    total: int
+    total_exact: bool
+    limit: int
+    offset: int
+
+
+class ArtifactType(BaseModel):
+    """One artifact type."""
+
+    name: str
+    description: str | None
+    version: int
+    schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema.")
+
+
+class ArtifactTypes(BaseModel):
+    """A page of artifact types, by name."""
+
+    types: list[ArtifactType]
+    total: int
+    limit: int
+    offset: int
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Ready(BaseModel):
+    """The daemon takes work."""
+
+    status: Literal["ready"]
+
+
+class Verified(BaseModel):
+    """Whether every maintained count and state is what the rows say."""
+
+    ok: bool
+    differences: list[str]
+
+
+class WasReset(BaseModel):
+    """The board is empty."""
+
+    status: Literal["reset"]
+
+
+class Index(BaseModel):
+    """What runs here, and where to read on."""
+
+    name: str
+    version: str
+    docs: str
+    redoc: str
+    openapi: str
+    health: str

@@ -1,0 +1,214 @@
+"""The OpenAPI 3.1 document, made from tables of routes and the models that they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from flockd.api.answers import Problem
+from flockd.api.idempotency import IDEMPOTENCY_KEY, X_IDEMPOTENCY_KEY
+from flockd.api.middleware import X_REQUEST_ID
+from flockd.api.problem import PROBLEM_JSON
+from flockd.api.publication import X_CORRELATION_ID
+from flockd.errors import (
+    Conflict,
+    FlockdError,
+    IdempotencyMismatch,
+    InvalidInput,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from flockd.routing import JSON, Route
+
+Json = dict[str, Any]
+
+DESCRIPTION = (
+    "Publish typed artifacts; the agents that subscribe to them wake up, and what they produce goes back on "
+    "the board. A 200 to a publication means that it is on disk. Every error is an application/problem+json."
+)
+_REF = "#/components/schemas/{model}"
+_PART = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
+_PARTS: dict[str, Json] = {
+    "artifact_id": {"description": "The id of an artifact.", "schema": {"type": "string", "format": "uuid"}},
+    "run_id": {"description": "The id of a run.", "schema": {"type": "string", "format": "uuid"}},
+    "correlation_id": {"description": "The id of a workflow.", "schema": {"type": "string", "minLength": 1}},
+    "name": {
+        "description": "The name of an agent; case, - and _ do not count.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+}
+_TAGS = {
+    "artifacts": "Publish and read typed values.",
+    "agents": "Who is woken by them.",
+    "correlations": "Workflows: everything that grew from one publication.",
+    "runs": "Each piece of work of an agent.",
+    "types": "What artifacts may be.",
+    "events": "The log, live.",
+    "admin": "Checking, copying and emptying the board.",
+    "operations": "For probes and dashboards.",
+    "pages": "For people.",
+}
+
+
+def document(routes: Sequence[Route], version: str) -> Json:
+    """The whole document. Operations are those routes that are `documented`."""
+    shown = [route for route in routes if route.documented]
+    models = dict.fromkeys(model for route in shown for model in _models(route))
+    refs, definitions = models_json_schema(list(models), ref_template=_REF)
+    paths: dict[str, Json] = {}
+    for route in shown:
+        paths.setdefault(_PART.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route, refs)
+    used = dict.fromkeys(route.tag for route in shown)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "flockd", "version": version, "description": DESCRIPTION},
+        "tags": [{"name": tag, "description": _TAGS.get(tag, "")} for tag in used],
+        "paths": paths,
+        "components": {"schemas": definitions["$defs"]},
+    }
+
+
+Refs = Mapping[Any, Json]
+"""By (model, mode)."""
+
+
+def _models(route: Route) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
+    if route.body is not None:
+        yield route.body, "validation"
+    if route.response is not None:
+        yield route.response, "serialization"
+    yield Problem, "serialization"
+
+
+def _operation(route: Route, refs: Refs) -> Json:
+    operation: Json = {
+        "operationId": route.operation_id,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
+        "responses": _responses(route, refs),
+    }
+    if route.description:
+        operation["description"] = route.description
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": _body_content(route, refs)}
+    return operation
+
+
+def _path_parameters(route: Route) -> Iterator[Json]:
+    for name in _PART.findall(route.path):
+        known = _PARTS.get(name, {"schema": {"type": "string", "minLength": 1}})
+        yield {"name": name, "in": "path", "required": True, **known}
+
+
+def _query_parameters(route: Route) -> Iterator[Json]:
+    if route.query is None:
+        return
+    schema = route.query.model_json_schema()
+    definitions = schema.get("$defs", {})
+    for name, described in schema["properties"].items():
+        bare = {
+            key: value for key, value in described.items() if key not in ("description", "title", "examples")
+        }
+        parameter = {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "description": described.get("description", ""),
+            "schema": _resolved(_without_null(bare), definitions),
+        }
+        if parameter["schema"].get("type") == "array":
+            parameter |= {"style": "form", "explode": True}
+        yield parameter
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter is left out, never null."""
+    branches = [branch for branch in schema.get("anyOf", ()) if branch != {"type": "null"}]
+    if not branches:
+        return schema
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+    return rest | branches[0] if len(branches) == 1 else rest | {"anyOf": branches}
+
+
+def _resolved(schema: Any, definitions: Json) -> Any:
+    """With references written out: parameters have no definitions of their own."""
+    if isinstance(schema, list):
+        return [_resolved(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _resolved(value, definitions) for key, value in schema.items()}
+
+
+def _header_parameters(route: Route) -> Iterator[Json]:
+    yield _header(X_REQUEST_ID, "Comes back with the answer, and stands in the log beside errors.", 128)
+    if route.publishes:
+        meaning = "The same key with the same body is the same request: it takes effect once."
+        yield _header(X_IDEMPOTENCY_KEY, meaning, 255)
+        yield _header(IDEMPOTENCY_KEY, f"As {X_IDEMPOTENCY_KEY}.", 255)
+        yield {
+            "name": X_CORRELATION_ID,
+            "in": "header",
+            "required": False,
+            "description": "The workflow, as `correlation_id` in the body.",
+            "schema": {"type": "string", "format": "uuid"},
+        }
+    if "text/event-stream" in route.response_media:
+        yield _header("Last-Event-ID", "The seq after which the stream goes on; it wins over `after`.", 20)
+
+
+def _header(name: str, description: str, length: int) -> Json:
+    schema = {"type": "string", "maxLength": length}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def _body_content(route: Route, refs: Refs) -> Json:
+    assert route.body is not None
+    ref = refs[route.body, "validation"]
+    text = {"schema": {"type": "string", "description": "One item per line."}}
+    return {media: {"schema": ref} if media == JSON else text for media in route.body_media}
+
+
+def _responses(route: Route, refs: Refs) -> Json:
+    problem = {PROBLEM_JSON: {"schema": refs[Problem, "serialization"]}}
+    request_id = {X_REQUEST_ID: {"schema": {"type": "string"}, "description": "Of this request."}}
+    if route.response is not None:
+        content: Json = {JSON: {"schema": refs[route.response, "serialization"]}}
+    else:
+        content = {media: {"schema": {"type": "string"}} for media in route.response_media}
+    responses: Json = {"200": {"description": "Done.", "headers": dict(request_id), "content": content}}
+    if route.publishes:
+        responses["200"]["headers"]["Idempotency-Replayed"] = {
+            "schema": {"type": "string", "enum": ["true"]},
+            "description": "Present where this key was used before: nothing new was stored.",
+        }
+    for error in _errors(route):
+        status = str(error.status)
+        sentence = HTTPStatus(error.status).phrase + ": " + (error.__doc__ or "").strip().splitlines()[0]
+        responses.setdefault(
+            status, {"description": sentence, "headers": dict(request_id), "content": problem}
+        )
+    return dict(sorted(responses.items()))
+
+
+def _errors(route: Route) -> Iterator[type[FlockdError]]:
+    """The route's own, and what its inputs can bring about."""
+    yield from route.errors
+    if route.publishes:
+        yield from (Conflict, TooLarge, IdempotencyMismatch)
+    if route.publishes or route.starts_work:
+        yield Unavailable
+    if not route.any_query or route.body is not None:
+        yield InvalidInput
+    if route.method != "GET":
+        yield TooLarge
+        yield UnsupportedMediaType
+    yield FlockdError

@@ -1,0 +1,316 @@
+"""The composition root: what a daemon is made of, in the order in which its parts live and, in reverse, end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Literal
+
+import uvloop
+from aiohttp import web
+
+from flockd import __version__
+from flockd.api import ROUTES, ApiSettings, setup
+from flockd.api.keys import BOARD, DAEMON, HUB, READS, STREAMS, AgentLoad
+from flockd.board import Board
+from flockd.config import Config
+from flockd.domain.moment import HOUR_MS
+from flockd.flock import Flock
+from flockd.logs import set_up_logs
+from flockd.routing import reserved_names
+from flockd.store import sqlite
+from flockd.store.checkpoints import Checkpointer
+from flockd.store.reads import Reads
+from flockd.store.state import Limits
+from flockd.store.verify import verify_path
+from flockd.store.writer import Committed, Writer
+from flockd.streams.hub import Hub
+from flockd.streams.streams import Streams
+from flockd.supervisor.supervisor import Supervisor
+from flockd.supervisor.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+EXIT_FATAL = 70
+"""The exit code after a failure that only a fresh start can mend (EX_SOFTWARE of sysexits.h)."""
+_FLUSH_SECONDS = 0.2
+"""How long the answers that say so may take to leave before a fatal exit."""
+
+
+class Daemon:
+    """The life of one flockd: starting, ready, draining; and how it is ended by what it cannot survive."""
+
+    def __init__(self, config: Config, flock: Flock) -> None:
+        self.config = config
+        self.flock = flock
+        self.state: Literal["starting", "ready", "draining"] = "starting"
+        self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Done with a sentence when the process must end."""
+        self.path = sqlite.path_of(config.store.address)
+        self._drained: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.flock.name
+
+    # -- its parts ------------------------------------------------------------------------------------------------------
+
+    async def live(self, app: web.Application) -> AsyncIterator[None]:
+        """aiohttp's cleanup context: all parts, from the lock on the data to the supervisor."""
+        config, agents, types = self.config, self.flock.agents(), self.flock.types()
+        async with AsyncExitStack() as stack:
+            stack.enter_context(sqlite.lock_directory(self.path))
+            await asyncio.to_thread(sqlite.migrate, self.path)
+            readers = await stack.enter_async_context(
+                sqlite.Readers(
+                    self.path, connections=config.store.readers, page_cache_bytes=config.store.page_cache_bytes
+                )
+            )
+            reads = Reads(readers, count_max=config.limits.count_max)
+            position = await reads.log_position()
+            self.hub = Hub(
+                ring_bytes=config.streams.ring_bytes,
+                inline_bytes=config.streams.inline_bytes,
+                head=position.head,
+                log_id=position.log_id,
+                complete_from=position.complete_from,
+            )
+            self.checkpointer = stack.enter_context(Checkpointer(self.path))
+            self.writer = self._writer()
+            stack.push_async_callback(self.writer.close)
+            board = Board(
+                self.writer.submit,
+                types=types,
+                agents=agents,
+                reads=reads,
+                run_outputs=config.limits.run_outputs,
+                output_bytes=config.limits.output_bytes,
+            )
+            self.supervisor = self._supervisor(board)
+            self.streams = await stack.enter_async_context(
+                Streams(
+                    self.hub,
+                    reads,
+                    heartbeat_seconds=config.streams.heartbeat_seconds,
+                    stall_seconds=config.streams.stall_seconds,
+                    buffer_bytes=config.streams.buffer_bytes,
+                    subscribers=config.streams.subscribers,
+                    page_events=config.streams.page_events,
+                    page_bytes=config.streams.page_bytes,
+                )
+            )
+            await stack.enter_async_context(
+                Watchdog(config.supervisor.watchdog_milliseconds / 1000, self.metrics.observe_lag)
+            )
+            app[BOARD], app[READS], app[HUB], app[STREAMS] = board, reads, self.hub, self.streams
+            self.writer.start()
+            await self.supervisor.recover()
+            self.supervisor.start()
+            self._watch_core_tasks([*self.supervisor.tasks, *self.streams.tasks])
+            self.state = "ready"
+            yield
+            await self.drain()
+
+    def _writer(self) -> Writer:
+        config = self.config
+        connection = sqlite.connect_writer(
+            self.path, durability=config.store.durability, page_cache_bytes=config.store.page_cache_bytes
+        )
+        return Writer(
+            connection,
+            self.path,
+            agents=self.flock.agents(),
+            limits=Limits(
+                running=config.limits.running,
+                ready_runs=config.limits.ready_runs,
+                correlation_runs=config.limits.correlation_runs,
+                correlation_depth=config.limits.correlation_depth,
+                run_crashes=config.limits.run_crashes,
+                orphan_ms=int(config.limits.orphan_hours * HOUR_MS),
+                idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
+            ),
+            on_commit=self._committed,
+            on_fatal=self.fail,
+            group_max_commands=config.store.group_max_commands,
+            queue_max_commands=config.store.queue_max_commands,
+            min_free_bytes=config.store.min_free_bytes,
+            wal_max_bytes=config.store.wal_max_bytes,
+        )
+
+    def _supervisor(self, board: Board) -> Supervisor:
+        config = self.config
+        return Supervisor(
+            board,
+            {name: self.flock.engine(name) for name in board.agents},
+            self.writer.occupancy,
+            running=config.limits.running,
+            lane_window=config.supervisor.lane_window,
+            output_bytes=config.limits.output_bytes,
+            retry_base_seconds=config.supervisor.retry_base_seconds,
+            retry_max_seconds=config.supervisor.retry_max_seconds,
+            idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
+            tell_live=self.hub.tell_live,
+            observe=self.metrics.observe_run,
+        )
+
+    def _committed(self, committed: Committed) -> None:
+        """After each commit, in one order: watchers, then work. The askers are answered by the writer after this."""
+        if committed.emptied:
+            self.hub.emptied(committed.next_seq)
+        self.hub.tell(committed.events)
+        self.supervisor.committed(committed)
+        self.metrics.observe_commit(committed.seconds, committed.commands)
+        self.checkpointer.committed()
+
+    # -- its end --------------------------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Refuse new work, let running agents end, store all of it, and say goodbye. Asking twice is asking once."""
+        if self._drained is None:
+            self._drained = asyncio.get_running_loop().create_task(self._drain(), name="drain")
+        await asyncio.shield(self._drained)
+
+    async def _drain(self) -> None:
+        self.state = "draining"
+        self.hub.drain()
+        await self.supervisor.drain(self.config.shutdown.grace_seconds)
+        await self.writer.close()
+        await self.streams.goodbye("shutdown")
+
+    def fail(self, reason: str) -> None:
+        """Something that only a fresh start from disk can mend."""
+        if not self.failed.done():
+            log.critical("flockd ends: %s", reason)
+            self.failed.set_result(reason)
+
+    def _watch_core_tasks(self, tasks: list[asyncio.Task[None]]) -> None:
+        """A core task that ends is fatal: without it the daemon would look alive and do nothing."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self.state != "draining":
+                error = None if task.cancelled() else task.exception()
+                log.critical("the task %r ended", task.get_name(), exc_info=error)
+                self.fail(f"the task {task.get_name()!r} ended")
+
+        for task in tasks:
+            task.add_done_callback(ended)
+
+    # -- what the routes ask --------------------------------------------------------------------------------------------
+
+    def writable(self) -> str | None:
+        return self.writer.unwritable
+
+    def occupancy(self) -> Mapping[str, AgentLoad]:
+        busy, ready = self.writer.occupancy.busy, self.writer.occupancy.ready
+        return {name: AgentLoad(busy[name], ready[name]) for name in {*dict(busy.items()), *dict(ready.items())}}
+
+    async def verify(self) -> list[str]:
+        return await asyncio.to_thread(verify_path, self.path)
+
+    async def backup(self, target: Path) -> None:
+        await asyncio.to_thread(sqlite.backup_path, self.path, target)
+
+
+def make_app(config: Config, flock: Flock) -> web.Application:
+    """The whole daemon as an aiohttp application; entering its lifetime starts it, leaving it drains it."""
+    flock.validate(reserved_names(ROUTES))
+    app = web.Application(client_max_size=config.limits.bulk_body_bytes)
+    daemon = Daemon(config, flock)
+    daemon.metrics = setup(
+        app,
+        ApiSettings(
+            body_bytes=config.limits.body_bytes,
+            bulk_body_bytes=config.limits.bulk_body_bytes,
+            bulk_items=config.limits.bulk_items,
+            sync_wait_seconds=config.limits.sync_wait_seconds,
+            offset_max=config.limits.offset_max,
+            tags_per_artifact=config.limits.tags_per_artifact,
+            tag_chars=config.limits.tag_chars,
+            json_depth=config.limits.json_depth,
+            scratch_dir=daemon.path.parent,
+        ),
+    )
+    app[DAEMON] = daemon
+    app.cleanup_ctx.append(daemon.live)
+
+    async def end_streams(_app: web.Application) -> None:
+        await daemon.drain()  # before connections are waited for: an open stream would hold them up
+
+    app.on_shutdown.append(end_streams)
+    return app
+
+
+async def serve_async(config: Config, flock: Flock) -> int:
+    """Serve until SIGTERM, Ctrl-C or a fatal failure; answers the process's exit code."""
+    app = make_app(config, flock)
+    daemon = app[DAEMON]
+    assert isinstance(daemon, Daemon)
+    runner = web.AppRunner(
+        app,
+        access_log=logging.getLogger("flockd.access") if config.server.access_log else None,
+        handler_cancellation=True,  # a handler whose client left ends; board verbs outlive their callers
+        shutdown_timeout=config.shutdown.drain_seconds,
+        max_line_size=config.limits.header_bytes,
+        max_field_size=config.limits.header_bytes,
+    )
+    try:
+        await runner.setup()
+    except sqlite.StoreRefused as refused:
+        print(f"Error: {refused.message}", file=sys.stderr)
+        return 1
+    try:
+        site = web.TCPSite(runner, config.server.host, config.server.port, backlog=config.server.backlog)
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        print(
+            f"Error: cannot listen on {config.server.host}:{config.server.port} ({error.strerror}): "
+            "choose another port with --port.",
+            file=sys.stderr,
+        )
+        return 1
+    host, port = runner.addresses[0][:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"flockd ready on http://{shown}:{port} (flockd {__version__}, data in {daemon.path})", flush=True)
+    stopped = _on_signals()
+    await asyncio.wait([stopped, daemon.failed], return_when=asyncio.FIRST_COMPLETED)
+    if daemon.failed.done():
+        await asyncio.sleep(_FLUSH_SECONDS)
+        sys.stdout.flush()
+        os._exit(EXIT_FATAL)  # nothing more is to be written: what is on disk is the truth
+    await daemon.drain()
+    await runner.cleanup()
+    if daemon.supervisor.abandoned or daemon.supervisor.working:
+        sys.stdout.flush()
+        os._exit(0)  # an agent's thread may never end, and nothing waits for it
+    return 0
+
+
+def _on_signals() -> asyncio.Future[None]:
+    """Done at the first SIGTERM or SIGINT; the second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        if stopped.done():
+            os._exit(1)  # what was acknowledged is on disk; the next start takes up the rest
+        log.info("stopping: a second signal ends it at once")
+        stopped.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopped
+
+
+def serve(config: Config, flock: Flock) -> int:
+    """Serve from a process of its own: logs, loop, exit code. Blocks until the daemon has ended."""
+    set_up_logs(config.log.level, config.log.format)
+    sys.setswitchinterval(0.001)  # the writer's statements hand the lock over; it must come back soon
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve_async(config, flock))

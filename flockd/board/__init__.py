@@ -1,0 +1,7 @@
+"""The only door through which state changes. A verb is a command and a pure decide; the writer runs them in groups."""
+
+from flockd.board.board import Board
+from flockd.board.publication import Idempotency, Publication, Published
+from flockd.board.publish import PublishedMany
+
+__all__ = ["Board", "Idempotency", "Publication", "Published", "PublishedMany"]

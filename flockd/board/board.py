@@ -1,0 +1,305 @@
+"""The board: the one door through which state changes.
+
+Here a verb is made ready outside the transaction (parsed, validated, matched: all on immutable values), handed to the
+writer, and answered once it is on disk. A caller that is cancelled only stops waiting; it tears nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from flockd.board.control import (
+    CancelCorrelation,
+    CancelRun,
+    Exhaust,
+    FreeKeys,
+    KeepAnswer,
+    LiveText,
+    Reset,
+    RetryRun,
+)
+from flockd.board.outcome import Fail, Finish, Progress, Return
+from flockd.board.publication import Idempotency, Prepared, Publication, Published
+from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
+from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
+from flockd.domain.agent import Agent, Agents
+from flockd.domain.artifact import EXTERNAL, Artifact, Draft
+from flockd.domain.artifact_type import Types
+from flockd.domain.correlation import Correlation
+from flockd.domain.identity import new_id
+from flockd.domain.run import Run
+from flockd.domain.subscription import Candidate, Matcher
+from flockd.domain.visibility import narrowest
+from flockd.errors import AgentFailed, FlockdError, InvalidInput
+from flockd.store.reads import Reads
+from flockd.store.state import Command
+
+
+class Submit(Protocol):
+    """Queues a command with the writer."""
+
+    def __call__(self, command: Command) -> asyncio.Future[Any]: ...
+
+
+class Value(Protocol):
+    """A value that a run produced, with the name of its type."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def value(self) -> Any: ...
+
+
+class Board:
+    """Publish, claim, finish, cancel, …: every change of state is a method here."""
+
+    def __init__(
+        self,
+        submit: Submit,
+        *,
+        types: Types,
+        agents: Agents,
+        reads: Reads,
+        run_outputs: int,
+        output_bytes: int,
+    ) -> None:
+        self.types = types
+        self.agents = agents
+        self.reads = reads
+        self.matcher = Matcher(agents.values())
+        self.live_text: LiveText = lambda _run_id: None
+        """The supervisor's view of what a running run has written; kept when a run is cancelled."""
+        self._submit = submit
+        self._run_outputs = run_outputs
+        self._output_bytes = output_bytes
+
+    # -- work from outside ----------------------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        publication: Publication,
+        *,
+        dialect: str = "native",
+        name: str = "",
+        idempotency: Idempotency | None = None,
+    ) -> Published:
+        """Put one artifact on the board and wake its agents. Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable."""
+        prepared = self._prepare(publication, EXTERNAL)
+        answer: Published = await self._submit(Publish(prepared, dialect, name, idempotency))
+        return answer
+
+    async def publish_many(
+        self,
+        publications: Sequence[Publication | FlockdError],
+        *,
+        atomic: bool = False,
+        idempotency: Idempotency | None = None,
+    ) -> PublishedMany:
+        """Many artifacts in one transaction; a bad one (or one that the caller found bad) is an error in its place.
+
+        With `atomic` the first bad one raises InvalidInput, and nothing is stored.
+        """
+        items: list[Prepared | FlockdError] = []
+        for index, publication in enumerate(publications):
+            try:
+                if isinstance(publication, FlockdError):
+                    raise publication
+                items.append(self._prepare(publication, EXTERNAL))
+            except FlockdError as error:
+                if atomic:
+                    raise InvalidInput(f"items.{index}: {error.message}", details=error.details) from None
+                items.append(error)
+            if index % 64 == 63:
+                await asyncio.sleep(0)  # a large bulk lets others have the loop
+        answer: PublishedMany = await self._submit(PublishMany(items, atomic, idempotency))
+        return answer
+
+    async def run_agent(
+        self,
+        agent: Agent,
+        inputs: Sequence[Publication],
+        *,
+        cascade: bool = False,
+        idempotency: Idempotency | None = None,
+    ) -> Published:
+        """Run one agent exactly once on these inputs, which wake nobody else."""
+        ordered = _in_order(agent, inputs)
+        correlation_id = inputs[0].correlation_id or new_id()
+        prepared = [
+            self._prepare(one._replace(correlation_id=correlation_id), EXTERNAL, match=False)
+            for one in ordered
+        ]
+        answer: Published = await self._submit(RunAgent(agent, prepared, cascade, idempotency))
+        return answer
+
+    async def cancel_run(self, run_id: str) -> Run:
+        """End one run; raises NotFound."""
+        run: Run = await self._submit(CancelRun(run_id, self.live_text))
+        return run
+
+    async def cancel_correlation(self, correlation_id: str) -> Correlation:
+        """End a workflow with everything under it; raises NotFound."""
+        correlation: Correlation = await self._submit(CancelCorrelation(correlation_id, self.live_text))
+        return correlation
+
+    async def retry_run(self, run_id: str) -> Run:
+        """Start a dead run again; raises NotFound, Conflict."""
+        run: Run = await self._submit(RetryRun(run_id))
+        return run
+
+    async def keep_answer(self, digest: bytes, answer: bytes) -> None:
+        """Store the final answer of a request that was answered after its effect."""
+        await self._submit(KeepAnswer(digest, answer))
+
+    async def free_key(self, digest: bytes) -> None:
+        """Forget a key whose request answered an error."""
+        await self._submit(FreeKeys((digest,)))
+
+    async def free_old_keys(self, digests: Sequence[bytes], older_than: int) -> None:
+        await self._submit(FreeKeys(digests, older_than))
+
+    async def reset(self) -> None:
+        """Empty the board."""
+        await self._submit(Reset())
+
+    # -- the daemon's own work ------------------------------------------------------------------------------------------
+
+    async def claim(self, run_ids: Sequence[str]) -> list[str]:
+        claimed: list[str] = await self._submit(Claim(run_ids))
+        return claimed
+
+    def release(self, agent: str) -> asyncio.Future[Any]:
+        return self._submit(Release(agent))
+
+    async def wake(self, moment: int) -> bool:
+        more: bool = await self._submit(Wake(moment))
+        return more
+
+    async def exhaust(self, correlation_id: str) -> None:
+        await self._submit(Exhaust(correlation_id, self.live_text))
+
+    def progress(
+        self, run: Run, fraction: float, phase: str | None, message: str | None
+    ) -> asyncio.Future[Any]:
+        return self._submit(Progress(run.id, run.correlation_id, run.fence, fraction, phase, message))
+
+    def finishing(
+        self,
+        run: Run,
+        agent: Agent,
+        inputs: Sequence[Artifact],
+        outputs: Sequence[Value],
+        output_text: str | None,
+    ) -> Finish:
+        """The command that ends a run well. Raises AgentFailed where its outputs are not what it may publish."""
+        if len(outputs) > self._run_outputs:
+            raise AgentFailed(
+                f"{agent.name} returned {len(outputs)} artifacts; limits.run_outputs is {self._run_outputs}."
+            )
+        tags = tuple(dict.fromkeys([*_shared_tags(inputs), *agent.tags]))
+        visibility = agent.visibility or narrowest([one.visibility for one in inputs])
+        partition_keys = {one.partition_key for one in inputs}
+        partition_key = partition_keys.pop() if len(partition_keys) == 1 else None
+        placed: list[tuple[Draft, tuple[Agent, ...]]] = []
+        size = 0
+        for output in outputs:
+            publication = Publication(output.type, b"", tags, partition_key, visibility, run.correlation_id)
+            try:
+                draft, value = self._draft(
+                    publication, agent.name, self.types.named(output.type).check(output.value)
+                )
+            except InvalidInput as invalid:
+                raise AgentFailed(
+                    f"{agent.name} returned an invalid {output.type}: {invalid.message}"
+                ) from None
+            size += len(draft.payload)
+            placed.append((draft, self._match(draft, value) if run.cascade else ()))
+        if size > self._output_bytes:
+            raise AgentFailed(
+                f"{agent.name} returned {size} bytes; limits.output_bytes is {self._output_bytes}."
+            )
+        return Finish(run.id, run.correlation_id, run.fence, tuple(inputs), placed, output_text)
+
+    def end(self, outcome: Finish | Fail | Return) -> asyncio.Future[Any]:
+        """Record how an attempt ended; answers False where the claim no longer holds."""
+        return self._submit(outcome)
+
+    async def take_back(self) -> None:
+        """At start: every run that was running when the process ended becomes ready, or dead at limits.run_crashes."""
+        after: int | None = 0
+        while after is not None:
+            after = await self._submit(TakeBack(after))
+
+    async def sort_orphans(self, queued_agents: Sequence[str]) -> None:
+        """At start: ready runs without an agent wait for it; those whose agent is back are ready again."""
+        missing = tuple(name for name in queued_agents if name not in self.agents)
+        after: int | None = 0 if missing else None
+        while after is not None:
+            after = await self._submit(Orphan(after, missing))
+        after = 0 if self.agents else None
+        while after is not None:
+            after = await self._submit(Adopt(after, tuple(self.agents)))
+
+    # -- outside the transaction ------------------------------------------------------------------------------------------
+
+    def _prepare(self, publication: Publication, producer: str, *, match: bool = True) -> Prepared:
+        """Validate against the type and match. Raises InvalidInput."""
+        artifact_type = self.types.named(publication.type)
+        draft, value = self._draft(publication, producer, artifact_type.parse(publication.payload))
+        return Prepared(
+            draft,
+            self._match(draft, value) if match else (),
+            publication.correlation_id or new_id(),
+            publication.priority,
+        )
+
+    def _draft(self, publication: Publication, producer: str, value: Any) -> tuple[Draft, Any]:
+        artifact_type = self.types[publication.type]
+        draft = Draft(
+            new_id(),
+            publication.type,
+            artifact_type.dump(value),
+            producer,
+            publication.partition_key,
+            publication.tags,
+            publication.visibility,
+            artifact_type.version,
+        )
+        return draft, value
+
+    def _match(self, draft: Draft, value: Any) -> tuple[Agent, ...]:
+        return self.matcher.match(
+            Candidate(draft.type, draft.payload, value, draft.produced_by, draft.tags, draft.visibility)
+        )
+
+
+def _shared_tags(inputs: Sequence[Artifact]) -> tuple[str, ...]:
+    """The tags that all inputs carry, in the order of the first."""
+    first, *others = inputs
+    return tuple(tag for tag in first.tags if all(tag in other.tags for other in others))
+
+
+def _in_order(agent: Agent, inputs: Sequence[Publication]) -> list[Publication]:
+    """The inputs of a direct run in the order of the agent's types. Raises InvalidInput with what it takes."""
+    subscription = agent.subscription
+    if subscription.mode == "any":
+        if len(inputs) == 1 and inputs[0].type in subscription.types:
+            return list(inputs)
+        raise InvalidInput.field(
+            "inputs", f"{agent.name} takes one artifact: {' or '.join(subscription.types)}"
+        )
+    left = list(inputs)
+    ordered: list[Publication] = []
+    for name in subscription.types:
+        found = next((one for one in left if one.type == name), None)
+        if found is not None:
+            left.remove(found)
+            ordered.append(found)
+    if left or len(ordered) != len(subscription.types):
+        raise InvalidInput.field(
+            "inputs", f"{agent.name} takes {' and '.join(subscription.types)}, one artifact of each"
+        )
+    return ordered

@@ -1,0 +1,181 @@
+"""What people do to work that exists: cancel it, retry it, empty the board; and the upkeep of idempotency keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from flockd.board.outcome import retrying
+from flockd.board.wake import refuse_cancelled
+from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.event import EventKind
+from flockd.domain.run import OPEN, Run, RunState
+from flockd.errors import Conflict, NotFound
+from flockd.store.state import Needs, State
+
+LiveText = Callable[[str], str | None]
+"""The end of a run's live text so far, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """End one run. Answers it, unchanged where it had ended."""
+
+    run_id: str
+    live_text: LiveText
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(runs=(self.run_id,))
+
+    def decide(self, state: State) -> Run:
+        run = state.runs.get(self.run_id)
+        if run is None:
+            raise NotFound(f"Run not found: {self.run_id}")
+        if run.state in OPEN:
+            _cancel(state, run, self.live_text)
+            correlation = state.correlations[run.correlation_id]
+            correlation.round_cancelled += 1
+            state.settle(correlation)
+        return replace(run)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCorrelation:
+    """End a workflow with everything under it. Answers it, unchanged where it had ended."""
+
+    correlation_id: str
+    live_text: LiveText
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(open_runs_of=(self.correlation_id,))
+
+    def decide(self, state: State) -> Correlation:
+        correlation = state.correlations.get(self.correlation_id)
+        if correlation is None:
+            raise NotFound(f"Correlation not found: {self.correlation_id}")
+        if correlation.state is CorrelationState.active:
+            _cancel_all(state, correlation, self.live_text)
+            state.end_correlation(correlation, CorrelationState.cancelled)
+        return replace(correlation)
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaust:
+    """A limit ends a workflow: what is open of it is cancelled, and it has failed with the reason that it carries."""
+
+    correlation_id: str
+    live_text: LiveText
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(open_runs_of=(self.correlation_id,))
+
+    def decide(self, state: State) -> None:
+        correlation = state.correlations.get(self.correlation_id)
+        if correlation is not None and correlation.state is CorrelationState.active and correlation.reason:
+            _cancel_all(state, correlation, self.live_text)
+            state.settle(correlation)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRun:
+    """Start a dead run again: same id, fresh retries, the next round of its correlation. Answers it."""
+
+    run_id: str
+    inside: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(runs=(self.run_id,))
+
+    def decide(self, state: State) -> Run:
+        run = state.runs.get(self.run_id)
+        if run is None:
+            raise NotFound(f"Run not found: {self.run_id}")
+        if run.state is not RunState.dead:
+            raise Conflict(f"Run {run.id} is {run.state}; only dead runs can be retried.")
+        correlation = state.correlations[run.correlation_id]
+        refuse_cancelled(correlation)
+        if correlation.state is not CorrelationState.active:
+            state.begin_correlation(correlation)
+        correlation.error_count -= 1
+        run.attempt += 1
+        run.first_attempt = run.attempt
+        run.crashes = 0
+        run.error = run.output_text = None
+        state.start_or_queue(run)
+        retrying(state, run, "redrive")
+        state.announce(run)
+        return replace(run)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Empty the board. The log's next seq stays, so no number is given out twice."""
+
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def decide(self, state: State) -> None:
+        state.empty()
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAnswer:
+    """The final answer of a request whose key was written without one."""
+
+    digest: bytes
+    answer: bytes
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(keys=(self.digest,))
+
+    def decide(self, state: State) -> None:
+        record = state.keys.get(self.digest)
+        if record is not None and record.answer is None:
+            state.put_key(self.digest, record._replace(answer=self.answer))
+
+
+@dataclass(frozen=True, slots=True)
+class FreeKeys:
+    """Forget keys: of a direct run that answered an error, or (`older_than`, a moment) of requests long past."""
+
+    digests: Sequence[bytes]
+    older_than: int | None = None
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(keys=tuple(self.digests))
+
+    def decide(self, state: State) -> None:
+        for digest in self.digests:
+            record = state.keys.get(digest)
+            if record is not None and (self.older_than is None or record.created_at < self.older_than):
+                state.put_key(digest, None)
+
+
+def _cancel(state: State, run: Run, live_text: LiveText) -> None:
+    """Close one open run under a higher fence, so that whoever works on it can write nothing any more."""
+    works = run.state is RunState.running and run not in state.started
+    run.fence += 1
+    run.output_text = live_text(run.id) or run.output_text
+    state.move(run, RunState.cancelled, releases=not works)
+    if works:
+        state.cancelled_runs.append(run.id)
+    state.emit(
+        EventKind.run_cancelled,
+        state.correlations[run.correlation_id],
+        run=run,
+        data={"attempt": run.attempt},
+    )
+
+
+def _cancel_all(state: State, correlation: Correlation, live_text: LiveText) -> None:
+    for run in [
+        run for run in state.runs.values() if run.correlation_id == correlation.id and run.state in OPEN
+    ]:
+        _cancel(state, run, live_text)

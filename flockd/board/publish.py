@@ -1,0 +1,157 @@
+"""Publish: artifacts from outside, the runs they wake, and what the client is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flockd.board.publication import Idempotency, Prepared, Published, Result, remember, replay
+from flockd.board.wake import new_run, open_correlation, place, put, refuse_cancelled
+from flockd.domain.agent import Agent
+from flockd.domain.correlation import CorrelationState
+from flockd.errors import Conflict, FlockdError, InvalidInput, Overloaded
+from flockd.store.state import Needs, State
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """One artifact. Answers Published."""
+
+    prepared: Prepared
+    dialect: str = "native"
+    name: str = ""
+    idempotency: Idempotency | None = None
+    inside: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(
+            correlations=(self.prepared.correlation_id,),
+            keys=() if self.idempotency is None else (self.idempotency.digest,),
+        )
+
+    def decide(self, state: State) -> Published:
+        before = replay(state, self.idempotency)
+        if before is not None:
+            return before[0][0]
+        admit(state)
+        published = publish_one(state, self.prepared, self.dialect, self.name)
+        remember(state, self.idempotency, [published])
+        return published
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedMany:
+    """What a bulk did: a result for each item, in order."""
+
+    results: Sequence[Result]
+    replayed: bool = False
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishMany:
+    """Many artifacts in one transaction, each for itself or (atomic) all or none. Answers PublishedMany."""
+
+    items: Sequence[Prepared | FlockdError]
+    atomic: bool = False
+    idempotency: Idempotency | None = None
+    inside: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(
+            correlations=tuple(item.correlation_id for item in self.items if isinstance(item, Prepared)),
+            keys=() if self.idempotency is None else (self.idempotency.digest,),
+        )
+
+    def decide(self, state: State) -> PublishedMany:
+        before = replay(state, self.idempotency)
+        if before is not None:
+            return PublishedMany(*before[:1], replayed=True, answer=before[1])
+        admit(state)
+        checked = [self._checked(state, item) for item in self.items]
+        if self.atomic:
+            for index, item in enumerate(checked):
+                if isinstance(item, FlockdError):
+                    raise InvalidInput.field(f"items.{index}", item.message)
+        results: list[Result] = [
+            item if isinstance(item, FlockdError) else publish_one(state, item, "native", "")
+            for item in checked
+        ]
+        return PublishedMany(results, answer=remember(state, self.idempotency, results))
+
+    @staticmethod
+    def _checked(state: State, item: Prepared | FlockdError) -> Prepared | FlockdError:
+        """The item, or why it cannot be published: found out before the first one changes anything."""
+        if isinstance(item, Prepared) and (correlation := state.correlations.get(item.correlation_id)):
+            try:
+                refuse_cancelled(correlation)
+            except Conflict as conflict:
+                return conflict
+        return item
+
+
+@dataclass(frozen=True, slots=True)
+class RunAgent:
+    """A direct run: its inputs are stored and wake nobody else. Answers Published with the run's id."""
+
+    agent: Agent
+    inputs: Sequence[Prepared]
+    """In the order of the agent's types."""
+    cascade: bool = False
+    idempotency: Idempotency | None = None
+    inside: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(
+            correlations=(self.inputs[0].correlation_id,),
+            keys=() if self.idempotency is None else (self.idempotency.digest,),
+        )
+
+    def decide(self, state: State) -> Published:
+        before = replay(state, self.idempotency)
+        if before is not None:
+            return before[0][0]
+        admit(state)
+        first = self.inputs[0]
+        existing = state.correlations.get(first.correlation_id)
+        if existing is not None and existing.state is CorrelationState.active:
+            raise Conflict(f"Correlation {existing.id} is active; a direct run needs one of its own.")
+        if existing is not None:
+            refuse_cancelled(existing)
+            if existing.runs >= state.limits.correlation_runs:
+                raise Conflict(f"Correlation {existing.id} has made limits.correlation_runs runs.")
+        correlation = open_correlation(
+            state, first.correlation_id, priority=first.priority, dialect="native", name=self.agent.name
+        )
+        inputs = tuple(item.draft.id for item in self.inputs)
+        run = new_run(state, correlation, self.agent, inputs, depth=1, cascade=self.cascade)
+        assert run is not None, "a correlation that just began has room for a run"
+        seqs = [put(state, correlation, item.draft, [run.id]).seq for item in self.inputs]
+        state.announce(run)
+        published = Published(
+            inputs[0], correlation.id, seqs[0], correlation.round, run.id, fresh=existing is None
+        )
+        remember(state, self.idempotency, [published])
+        return published
+
+
+def publish_one(state: State, prepared: Prepared, dialect: str, name: str) -> Published:
+    """One artifact into its correlation. Raises Conflict, before it changes anything, where that was cancelled."""
+    fresh = prepared.correlation_id not in state.correlations
+    correlation = open_correlation(
+        state, prepared.correlation_id, priority=prepared.priority, dialect=dialect, name=name
+    )
+    seq = state.next_seq
+    for run in place(state, correlation, [(prepared.draft, prepared.agents)]):
+        state.announce(run)
+    state.settle(correlation)
+    return Published(prepared.draft.id, correlation.id, seq, correlation.round, fresh=fresh)
+
+
+def admit(state: State) -> None:
+    """Refuse new work where too much waits already."""
+    if state.occupancy.ready.total >= state.limits.ready_runs:
+        raise Overloaded(
+            f"{state.occupancy.ready.total} runs are waiting (limits.ready_runs); try again later.",
+            retry_after_seconds=5,
+        )

@@ -1,0 +1,178 @@
+"""How runs come to start: claims, wake-ups, places given back, and what a restart finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from flockd.board.outcome import kill, retrying
+from flockd.domain.event import EventKind
+from flockd.domain.moment import iso
+from flockd.domain.run import Run, RunState, WaitReason
+from flockd.store.state import DUE_PAGE, Needs, OpenPage, State
+
+PAGE = 500
+"""Runs that one verb of recovery takes: small enough that others get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Start these ready runs, in order, as far as there is room. Answers the ids that were claimed."""
+
+    run_ids: Sequence[str]
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(runs=tuple(self.run_ids))
+
+    def decide(self, state: State) -> list[str]:
+        return [run_id for run_id in self.run_ids if self._claim(state, state.runs.get(run_id))]
+
+    @staticmethod
+    def _claim(state: State, run: Run | None) -> bool:
+        if run is None or run.state is not RunState.ready:
+            return False
+        agent = state.agents.get(run.agent)
+        if agent is None:
+            orphan(state, run)
+            return False
+        busy = state.occupancy.busy
+        if state.occupancy.closed or busy.total >= state.limits.running or busy[agent.name] >= agent.max_concurrency:
+            return False
+        state.claim(run)
+        state.announce(run)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An engine whose run ended earlier (cancelled, timed out in a thread) has ended itself: its place is free."""
+
+    agent: str
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def decide(self, state: State) -> None:
+        state.release(self.agent)
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Waiting runs that are due go on: retries start again, orphans die. Answers whether more are due."""
+
+    moment: int
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(due_before=self.moment)
+
+    def decide(self, state: State) -> bool:
+        due = [
+            run
+            for run in state.runs.values()
+            if run.state is RunState.waiting and run.due_at is not None and run.due_at <= self.moment
+        ]
+        for run in due:
+            if run.reason is WaitReason.agent_missing:
+                die(
+                    state,
+                    run,
+                    "AGENT_MISSING",
+                    f"No agent named {run.agent} came back within limits.orphan_hours.",
+                )
+            else:
+                state.start_or_queue(run)
+                state.announce(run)
+        return len(due) >= DUE_PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """At start: a page of runs that were running when the process ended without an outcome. Answers the last ord, or None."""
+
+    after: int
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(open_page=OpenPage(RunState.running, self.after, PAGE))
+
+    def decide(self, state: State) -> int | None:
+        page = _page(state, RunState.running, self.after)
+        for run in page:
+            run.crashes += 1
+            run.fence += 1
+            if run.crashes >= state.limits.run_crashes:
+                message = (
+                    f"The process ended {run.crashes} times while this run was running (limits.run_crashes)."
+                )
+                die(state, run, "CRASHED", message)
+            else:
+                state.move(run, RunState.ready)
+                retrying(state, run, "restart")
+        return page[-1].ord if page else None
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """At start: a page of ready runs whose agents are not loaded begins to wait for them. Answers the last ord, or None."""
+
+    after: int
+    missing: tuple[str, ...]
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(open_page=OpenPage(RunState.ready, self.after, PAGE, self.missing))
+
+    def decide(self, state: State) -> int | None:
+        page = _page(state, RunState.ready, self.after)
+        for run in page:
+            orphan(state, run)
+        return page[-1].ord if page else None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """At start: a page of runs that waited for agents which are loaded again. Answers the last ord, or None."""
+
+    after: int
+    present: tuple[str, ...]
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(open_page=OpenPage(RunState.waiting, self.after, PAGE, self.present))
+
+    def decide(self, state: State) -> int | None:
+        page = _page(state, RunState.waiting, self.after)
+        for run in page:
+            if run.reason is WaitReason.agent_missing:
+                state.move(run, RunState.ready)
+        return page[-1].ord if page else None
+
+
+def orphan(state: State, run: Run) -> None:
+    """A ready run without its agent waits for it, for limits.orphan_hours."""
+    state.wait(run, WaitReason.agent_missing, state.now + state.limits.orphan_ms)
+    assert run.due_at is not None
+    state.emit(
+        EventKind.run_waiting,
+        state.correlations[run.correlation_id],
+        run=run,
+        data={"reason": run.reason, "due_at": iso(run.due_at)},
+    )
+
+
+def die(state: State, run: Run, code: str, message: str) -> None:
+    """End a run for good, for a reason that is not its agent's."""
+    run.error = orjson.dumps({"code": code, "message": message})
+    kill(state, run)
+
+
+def _page(state: State, wanted: RunState, after: int) -> list[Run]:
+    return sorted(
+        (run for run in state.runs.values() if run.state is wanted and run.ord > after),
+        key=lambda run: run.ord,
+    )

@@ -1,0 +1,174 @@
+"""How artifacts wake agents inside a transaction: the step that publish and finish share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flockd.domain.agent import Agent
+from flockd.domain.artifact import Artifact, Draft
+from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.event import EventKind
+from flockd.domain.identity import new_id
+from flockd.domain.priority import Priority
+from flockd.domain.run import Run, RunState
+from flockd.errors import Conflict
+from flockd.store.state import Held, State
+
+
+def open_correlation(
+    state: State, correlation_id: str, *, priority: Priority | None, dialect: str, name: str
+) -> Correlation:
+    """The correlation that a publication joins: a new one, an active one, or the next round of a finished one.
+
+    Raises Conflict where it was cancelled.
+    """
+    correlation = state.correlations.get(correlation_id)
+    if correlation is None:
+        correlation = Correlation(
+            0,
+            correlation_id,
+            CorrelationState.active,
+            state.now,
+            state.now,
+            priority,
+            dialect=dialect,
+            name=name,
+        )
+        state.begin_correlation(correlation)
+        return correlation
+    refuse_cancelled(correlation)
+    if priority is not None:
+        correlation.priority = priority
+    if correlation.state is not CorrelationState.active:
+        state.begin_correlation(correlation)
+    return correlation
+
+
+def refuse_cancelled(correlation: Correlation) -> None:
+    if correlation.state is CorrelationState.cancelled:
+        raise Conflict(f"Correlation {correlation.id} was cancelled; it takes no more artifacts.")
+
+
+def place(
+    state: State,
+    correlation: Correlation,
+    drafts: Sequence[tuple[Draft, tuple[Agent, ...]]],
+    *,
+    producer: Run | None = None,
+) -> list[Run]:
+    """Put artifacts on the board with their events, and make the runs that they wake; the caller announces those."""
+    depth = 1 if producer is None else producer.depth + 1
+    woken: list[Run] = []
+    for draft, agents in drafts:
+        seq = state.next_seq
+        woke: list[str] = []
+        held: list[str] = []
+        for agent in agents:
+            run = _wake(state, correlation, agent, Held(agent.name, seq, draft.id, draft.type, depth))
+            if run is not None:
+                woken.append(run)
+                woke.append(run.id)
+            elif agent.subscription.joins:
+                held.append(agent.name)
+        put(state, correlation, draft, woke, held, producer=producer)
+    return woken
+
+
+def put(
+    state: State,
+    correlation: Correlation,
+    draft: Draft,
+    woke: Sequence[str],
+    held: Sequence[str] = (),
+    *,
+    producer: Run | None = None,
+) -> Artifact:
+    """One artifact, its event and its counts."""
+    artifact = Artifact(
+        state.next_seq,
+        draft.id,
+        draft.type,
+        draft.payload,
+        draft.produced_by,
+        correlation.id,
+        state.now,
+        None if producer is None else producer.id,
+        draft.partition_key,
+        draft.tags,
+        draft.visibility,
+        draft.version,
+        correlation.tenant,
+    )
+    state.artifacts.append(artifact)
+    correlation.artifact_count += 1
+    if producer is not None:
+        correlation.round_outputs += 1
+    state.count("artifact", draft.type, draft.produced_by, draft.visibility.kind, tenant=correlation.tenant)
+    for tag in draft.tags:
+        state.count("tag", tag, tenant=correlation.tenant)
+    state.count("alltime", "artifacts", tenant=correlation.tenant)
+    state.emit(
+        EventKind.artifact_published,
+        correlation,
+        run=producer,
+        data={"woke": woke, "held": held},
+        artifact=artifact,
+    )
+    return artifact
+
+
+def _wake(state: State, correlation: Correlation, agent: Agent, artifact: Held) -> Run | None:
+    """The run that this artifact makes for this agent; None where an AND holds it, or a limit refuses it."""
+    if not agent.subscription.joins:
+        return new_run(state, correlation, agent, (artifact.artifact_id,), depth=artifact.depth)
+    state.hold(correlation.id, artifact)
+    mine = [held for held in state.held[correlation.id] if held.agent == agent.name]
+    taken: list[Held] = []
+    for name in agent.subscription.types:
+        oldest = next((held for held in mine if held.type == name and held not in taken), None)
+        if oldest is None:
+            return None
+        taken.append(oldest)
+    state.take_held(correlation.id, taken)
+    inputs = tuple(held.artifact_id for held in taken)
+    return new_run(state, correlation, agent, inputs, depth=max(held.depth for held in taken))
+
+
+def new_run(
+    state: State,
+    correlation: Correlation,
+    agent: Agent,
+    inputs: tuple[str, ...],
+    *,
+    depth: int,
+    cascade: bool = True,
+) -> Run | None:
+    """A run, claimed at once where there is room; None where its correlation has reached a limit, which ends it."""
+    limits = state.limits
+    if correlation.runs >= limits.correlation_runs:
+        correlation.reason = f"limits.correlation_runs: it made {correlation.runs} runs"
+    elif depth > limits.correlation_depth:
+        correlation.reason = f"limits.correlation_depth: it is {depth} hops from its publication"
+    if correlation.reason is not None:
+        if correlation.id not in state.exhausted:
+            state.exhausted.append(correlation.id)
+        return None
+    priority = correlation.priority if correlation.priority is not None else agent.priority
+    correlation.vtime = max(state.occupancy.clock, correlation.vtime) + 1
+    run = Run(
+        state.next_run,
+        new_id(),
+        agent.name,
+        correlation.id,
+        RunState.ready,
+        Priority.normal if priority is None else priority,
+        correlation.vtime,
+        inputs,
+        state.now,
+        depth,
+        cascade,
+        tenant=correlation.tenant,
+    )
+    state.add_run(run, correlation)
+    state.start_or_queue(run)
+    return run

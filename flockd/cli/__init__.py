@@ -1,0 +1,27 @@
+"""The command line, `flockd VERB`. `serve` and `check` load a flock, the others are HTTP clients of a daemon.
+
+Exit codes: 0 done, 1 it did not work (one sentence on standard error), 2 the command line itself is wrong.
+"""
+
+from __future__ import annotations
+
+import click
+
+from flockd import __version__
+from flockd.cli.admin import backup, reset, verify
+from flockd.cli.check import check
+from flockd.cli.publish import publish
+from flockd.cli.run import run
+from flockd.cli.serve import serve
+from flockd.cli.status import status
+from flockd.cli.tail import tail
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="flockd")
+def main() -> None:
+    """Publish a typed artifact, and the agents that subscribe to its type wake up."""
+
+
+for _verb in (serve, check, publish, run, status, tail, verify, backup, reset):
+    main.add_command(_verb)

@@ -1,0 +1,33 @@
+"""The configuration: every setting with its unit, default and reason, and the layers it is read from."""
+
+from __future__ import annotations
+
+from flockd.config.load import Config, ConfigError
+from flockd.config.sections import (
+    AuthSettings,
+    LimitSettings,
+    LogSettings,
+    ServerSettings,
+    ShutdownSettings,
+    StoreSettings,
+    StreamSettings,
+    SupervisorSettings,
+    sqlite_path,
+)
+from flockd.config.tables import AgentTable, TypeTable
+
+__all__ = [
+    "AgentTable",
+    "AuthSettings",
+    "Config",
+    "ConfigError",
+    "LimitSettings",
+    "LogSettings",
+    "ServerSettings",
+    "ShutdownSettings",
+    "StoreSettings",
+    "StreamSettings",
+    "SupervisorSettings",
+    "TypeTable",
+    "sqlite_path",
+]

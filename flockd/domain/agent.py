@@ -1,0 +1,72 @@
+"""Agents: a name, a subscription, outputs and limits. How an agent thinks (its engine) is not known here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from flockd.domain.priority import Priority
+from flockd.domain.subscription import Subscription
+from flockd.domain.visibility import Labelled, Private, Public, Tenant, Viewer
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+"""What agents and flows may be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What the board and the scheduler need to know of an agent."""
+
+    name: str
+    subscription: Subscription
+    outputs: tuple[str, ...]
+    """The artifact types that it may publish."""
+    description: str = ""
+    kind: str = "function"
+    """The kind of its engine."""
+    priority: Priority | None = None
+    """None: normal, unless its correlation says otherwise."""
+    max_concurrency: int = 64
+    """Runs at once; a thread that outlived its run's timeout still counts."""
+    retries: int = 0
+    """Attempts after the first one."""
+    timeout_seconds: float = 600.0
+    """For one attempt."""
+    tags: tuple[str, ...] = ()
+    """Added to the tags that its outputs inherit."""
+    visibility: Private | Labelled | Tenant | Public | None = None
+    """Of its outputs; None: the narrowest of its inputs."""
+    labels: frozenset[str] = frozenset()
+    tenant: str | None = None
+    viewer: Viewer = field(init=False)
+    """This agent as one who looks at artifacts."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "viewer", Viewer(self.name, self.labels, self.tenant))
+
+
+def fold(name: str) -> str:
+    """Two names that differ only in case or in `-`/`_` are one name."""
+    return name.lower().replace("-", "_")
+
+
+class Agents(Mapping[str, Agent]):
+    """The agents that this daemon has, by name."""
+
+    def __init__(self, agents: Iterable[Agent] = ()) -> None:
+        self._by_name = {agent.name: agent for agent in agents}
+        self._by_fold = {fold(agent.name): agent for agent in self._by_name.values()}
+
+    def __getitem__(self, name: str) -> Agent:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def spelled(self, name: str) -> Agent | None:
+        """The agent of this name in any of its spellings."""
+        return self._by_name.get(name) or self._by_fold.get(fold(name))

@@ -1,0 +1,124 @@
+"""Runs: one piece of agent work, its states, and how it may pass from one to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from flockd.domain.artifact import DEFAULT_TENANT
+from flockd.domain.moment import iso
+from flockd.domain.priority import Priority
+
+
+class RunState(StrEnum):
+    """Where a run is. "Failed" is an event's word, never a state."""
+
+    ready = "ready"
+    """It may start as soon as there is room."""
+    running = "running"
+    """Claimed: the holder of its fence works on it."""
+    waiting = "waiting"
+    """It has a next wake-up: `reason` says what for, `due_at` until when."""
+    completed = "completed"
+    """Its outputs are on the board."""
+    dead = "dead"
+    """It failed for good; it can be retried by hand."""
+    cancelled = "cancelled"
+    """Somebody ended it."""
+
+
+OPEN = frozenset({RunState.ready, RunState.running, RunState.waiting})
+"""States that keep a correlation open."""
+
+TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    RunState.ready: frozenset({RunState.running, RunState.waiting, RunState.dead, RunState.cancelled}),
+    RunState.running: frozenset(
+        {RunState.completed, RunState.ready, RunState.waiting, RunState.dead, RunState.cancelled}
+    ),
+    RunState.waiting: frozenset({RunState.ready, RunState.running, RunState.dead, RunState.cancelled}),
+    RunState.completed: frozenset(),
+    RunState.dead: frozenset({RunState.ready, RunState.running, RunState.waiting}),
+    RunState.cancelled: frozenset(),
+}
+
+
+SUSPECT_CRASHES = 2
+"""From this many crashes on a run is a suspect: suspects start one at a time, so that the guilty one is found."""
+
+
+class WaitReason(StrEnum):
+    """What a waiting run waits for."""
+
+    retry = "retry"
+    """The backoff after a failed attempt."""
+    agent_missing = "agent_missing"
+    """No agent of its name is loaded; past `due_at` it is dead."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A run's row. Only the writer changes one, and only inside a transaction."""
+
+    ord: int
+    """Order of creation."""
+    id: str
+    agent: str
+    correlation_id: str
+    state: RunState
+    priority: Priority
+    vtime: int
+    """Virtual start time: among equals of one priority, the smaller one starts first."""
+    inputs: tuple[str, ...]
+    """Artifact ids, in the order of the agent's parameters."""
+    created_at: int
+    depth: int = 1
+    """Hops from the publication that started it."""
+    cascade: bool = True
+    """Whether its outputs wake subscribers; a direct run's do not unless asked."""
+    attempt: int = 1
+    """Counted from 1; a failure that is tried again adds one, a restart of the daemon does not."""
+    first_attempt: int = 1
+    """The attempt at which its present retries began; a redrive starts afresh here."""
+    fence: int = 0
+    """+1 at every claim, cancel and takeover; whoever holds an older one can write nothing."""
+    crashes: int = 0
+    """Claims that ended without an outcome."""
+    reason: WaitReason | None = None
+    due_at: int | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    error: bytes | None = None
+    """JSON `{"code","message"}` of the last failure."""
+    outputs: tuple[str, ...] = ()
+    output_text: str | None = None
+    """The end of its live text."""
+    tenant: str = DEFAULT_TENANT
+
+    def document(self) -> dict[str, Any]:
+        """The wire form, ready for orjson."""
+        return {
+            "id": self.id,
+            "agent": self.agent,
+            "correlation_id": self.correlation_id,
+            "state": self.state,
+            "reason": self.reason,
+            "attempt": self.attempt,
+            "crashes": self.crashes,
+            "priority": self.priority.name,
+            "created_at": iso(self.created_at),
+            "started_at": _optional_iso(self.started_at),
+            "completed_at": _optional_iso(self.completed_at),
+            "due_at": _optional_iso(self.due_at),
+            "error": orjson.Fragment(self.error) if self.error else None,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "output_text": self.output_text,
+            "usage": None,
+        }
+
+
+def _optional_iso(moment: int | None) -> str | None:
+    return None if moment is None else iso(moment)

@@ -1,0 +1,187 @@
+"""Loading: finds the flock that a daemon is to serve, and adds what the configuration declares."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flockd.config import AgentTable, Config, TypeTable
+from flockd.declaration import DeclarationError
+from flockd.declared_types import made
+from flockd.domain.fields import model_of
+from flockd.errors import nearest
+from flockd.flock import Flock
+from flockd.options import AgentOptions
+
+DEMO = "flockd.demo:flock"
+"""What is served where nothing is named."""
+
+_NAMED = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)")
+_OWN_FOLDER = Path(__file__).parent
+_IMPORT_SYSTEM = Path(importlib.__file__)
+
+
+class LoadError(Exception):
+    """The flock cannot be loaded; the message is a sentence that names what is wrong and the mend."""
+
+
+def load_flock(config: Config, target: str | None = None) -> Flock:
+    """The flock to serve: `target` ("MODULE:ATTR"), else the configuration's modules, else the demo.
+
+    The types and agents that the configuration declares are added to any of them. It is a flock of its own:
+    those that the modules hold are left as they are. Puts the working directory and its `src` on `sys.path`.
+    Raises LoadError.
+    """
+    folders = _use_working_directory()
+    if target is not None:
+        flocks = [_flock_at(target, folders)]
+    elif config.modules:
+        flocks = _flocks_of(config.modules, folders)
+    elif config.agents:
+        flocks = [Flock()]
+    else:
+        flocks = [_flock_at(DEMO, folders)]
+    return _combined(config, flocks, folders)
+
+
+def with_tables(config: Config, base: Flock) -> Flock:
+    """A flock of everything in `base` and the types and agents of the configuration. Raises LoadError."""
+    return _combined(config, [base], _use_working_directory())
+
+
+def _combined(config: Config, flocks: list[Flock], folders: list[Path]) -> Flock:
+    first = flocks[0]
+    combined = Flock(first.model, name=first.name, description=first.description)
+    try:
+        for each in flocks:
+            combined.include(each)
+        for type_table in config.types:
+            _declare_type(combined, type_table)
+        for agent_table in config.agents:
+            _declare_agent(combined, agent_table, folders)
+    except DeclarationError as error:
+        raise LoadError(str(error)) from error
+    return combined
+
+
+def _use_working_directory() -> list[Path]:
+    """Put the working directory and its `src` on `sys.path`, and return those of them that are there."""
+    folders = [folder for folder in (Path.cwd(), Path.cwd() / "src") if folder.is_dir()]
+    for folder in reversed(folders):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    return folders
+
+
+# Modules
+
+
+def _flock_at(target: str, folders: list[Path]) -> Flock:
+    found = _object_at(target, folders)
+    if not isinstance(found, Flock):
+        raise LoadError(
+            f"{target} is a {type(found).__name__}, not a Flock: name the object that Flock(…) made"
+        )
+    return found
+
+
+def _object_at(target: str, folders: list[Path]) -> Any:
+    """What "MODULE:ATTR" names."""
+    named = _NAMED.fullmatch(target)
+    if named is None:
+        dotted = target.partition(":")[0].removesuffix(".py").replace("/", ".").strip(".")
+        raise LoadError(f"{target!r} names nothing: write MODULE:ATTR, such as {dotted or 'my_agents'}:flock")
+    found: Any = _module(named["module"], folders)
+    for attribute in named["attribute"].split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            names = [name for name in dir(found) if not name.startswith("_")]
+            near = nearest(attribute, names)
+            hint = f": did you mean {near}?" if near else ""
+            raise LoadError(f"{target}: {named['module']} has no {attribute}{hint}") from None
+    return found
+
+
+def _flocks_of(modules: list[str], folders: list[Path]) -> list[Flock]:
+    """The flocks of the modules, each once, in the order of the modules."""
+    found: dict[int, Flock] = {}
+    for name in modules:
+        flocks = [value for value in vars(_module(name, folders)).values() if isinstance(value, Flock)]
+        if not flocks:
+            raise LoadError(
+                f"the module {name} (modules in the configuration) has no flock: write flock = Flock() in "
+                "it, "
+                "or take it off the list"
+            )
+        found.update((id(each), each) for each in flocks)
+    return list(found.values())
+
+
+def _module(name: str, folders: list[Path]) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except DeclarationError as error:
+        raise LoadError(f"{error}{_place(error)}") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        looked = " and ".join(map(str, folders))
+        raise LoadError(
+            f"the module {name} cannot be imported (looked in {looked}, and the installed packages): "
+            f"{type(error).__name__}: {error}{_place(error)}"
+        ) from error
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of an author's code that an import reached, as " (file:line)"; empty for none."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}:{error.lineno})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.parent != _OWN_FOLDER and file != _IMPORT_SYSTEM and not frame.filename.startswith("<frozen"):
+            return f" ({frame.filename}:{frame.lineno})"
+    return ""
+
+
+# Tables of the configuration
+
+
+def _declare_type(combined: Flock, table: TypeTable) -> None:
+    description = table.description or None
+    if table.fields is None:
+        combined.type(
+            table.name, schema=table.json_schema or {}, version=table.version, description=description
+        )
+        return
+    try:
+        model = model_of(table.name, table.fields, description)
+    except ValueError as error:
+        raise LoadError(f"artifact type {table.name} ([[types]]): {error}") from None
+    combined.add_type(made(table.name, model, version=table.version, description=description))
+
+
+def _declare_agent(combined: Flock, table: AgentTable, folders: list[Path]) -> None:
+    try:
+        function = _object_at(table.function, folders)
+    except LoadError as error:
+        raise LoadError(f"agent {table.name} ([[agents]]): {error}") from error
+    given = table.model_dump(exclude_none=True, exclude={"engine", "function", "input", "output"})
+    options = AgentOptions(**given)  # type: ignore[typeddict-item]  # one table, one decorator: a test compares them
+    for fields, option, suffix in ((table.input, "consumes", "Input"), (table.output, "publishes", "Output")):
+        if fields is None:
+            continue
+        try:
+            model = model_of(_camel_case(table.name) + suffix, fields)
+        except ValueError as error:
+            raise LoadError(f"agent {table.name} ([[agents]]): {suffix.lower()}: {error}") from None
+        options[option] = model
+    combined.agent(**options)(function)
+
+
+def _camel_case(name: str) -> str:
+    """`text_analyzer` and `text-analyzer` as `TextAnalyzer`."""
+    return "".join(part[0].upper() + part[1:] for part in re.split(r"[-_]+", name) if part)

@@ -1,0 +1,1 @@
+"""The store: rows on disk. Nothing above it knows SQL."""

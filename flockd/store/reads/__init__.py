@@ -1,0 +1,15 @@
+"""Everything that is read from the board, on read-only connections: `Reads`, one file for each noun."""
+
+from flockd.store.reads.base import Total
+from flockd.store.reads.correlations import CorrelationReads
+from flockd.store.reads.log import LogPosition, LogReads
+from flockd.store.reads.runs import ReadyRun, RunReads
+from flockd.store.reads.summaries import SummaryReads
+from flockd.store.reads.walk import ArtifactFilter
+from flockd.store.state import Consumption
+
+__all__ = ["ArtifactFilter", "Consumption", "LogPosition", "Reads", "ReadyRun", "Total"]
+
+
+class Reads(SummaryReads, CorrelationReads, RunReads, LogReads):
+    """All reads. Each waits for a connection, never for the writer; a malformed id is an unknown one."""

@@ -1,0 +1,135 @@
+"""Reads of runs: for users, and for the scheduler, which keeps only the edge of the queue in memory."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flockd.domain.artifact import DEFAULT_TENANT
+from flockd.domain.identity import id_bytes, id_text, parse_id
+from flockd.domain.priority import Priority
+from flockd.domain.run import Run
+from flockd.store.reads.base import PAGE_MAX, NounReads, Total
+from flockd.store.reads.walk import Condition, joined
+from flockd.store.rows import RUN_COLUMNS, run_from
+
+
+class ReadyRun(NamedTuple):
+    """A run in the queue; among equals of one lane the smaller (vtime, ord) starts first."""
+
+    run_id: str
+    agent: str
+    priority: Priority
+    vtime: int
+    ord: int
+    crashes: int
+
+
+class RunReads(NounReads):
+    async def run(self, run_id: str) -> Run | None:
+        """The run of this id; None where there is none, or where it is no id."""
+        parsed = parse_id(run_id)
+        if parsed is None:
+            return None
+        row = await self._row(f"SELECT {RUN_COLUMNS} FROM runs WHERE id = ?", (id_bytes(parsed),))
+        return None if row is None else run_from(row)
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        state: str | None = None,
+        correlation_id: str | None = None,
+        limit: int,
+        offset: int = 0,
+    ) -> tuple[list[Run], Total]:
+        """A page, newest first, and how many there are; those of one correlation are counted up to the bound.
+        A page, newest first, and how many there are; those of one correlation are counted up to the bound."""
+        correlation = None if correlation_id is None else parse_id(correlation_id)
+        if correlation_id is not None and correlation is None:
+            return [], Total(0, exact=True)
+        found = [Condition("tenant = ?", (DEFAULT_TENANT,))]
+        if correlation is not None:
+            found.append(Condition("correlation = ?", (id_bytes(correlation),)))
+        if agent is not None:
+            found.append(Condition("agent = ?", (agent,)))
+        if state is not None:
+            found.append(Condition("state = ?", (state,)))
+        where, parameters = joined(found)
+        ords = f"SELECT ord FROM runs {_index(agent, state, correlation)} WHERE {where} ORDER BY ord DESC"
+        if correlation is None:
+            count, count_parameters = _counted(agent, state)
+        else:
+            count, count_parameters = (
+                f"SELECT count(*) FROM ({ords} LIMIT ?)",
+                [*parameters, self._count_max + 1],
+            )
+        rows = await self._rows(
+            f"SELECT total.count, page.* FROM (SELECT ({count}) AS count) AS total LEFT JOIN "
+            f"(SELECT {RUN_COLUMNS} FROM ({ords} LIMIT ? OFFSET ?) CROSS JOIN runs USING (ord)) AS page",
+            (*count_parameters, *parameters, min(limit, PAGE_MAX), offset),
+        )
+        page = sorted(
+            (run_from(row[1:]) for row in rows if row[1] is not None), key=lambda run: run.ord, reverse=True
+        )
+        counted: int = rows[0][0]
+        return page, Total(counted, exact=True) if correlation is None else self._total(counted)
+
+    async def run_counts(self) -> dict[str, dict[str, int]]:
+        """How many runs each agent has in each state; what is zero is left out."""
+        counts: dict[str, dict[str, int]] = {}
+        for agent, state, count in await self._rows(
+            "SELECT a, b, n FROM counters WHERE tenant = ? AND kind = 'run' AND n <> 0", (DEFAULT_TENANT,)
+        ):
+            counts.setdefault(agent, {})[state] = count
+        return counts
+
+    async def ready_lanes(self) -> list[tuple[str, Priority, int]]:
+        """(agent, priority, how many) of all that is ready."""
+        rows = await self._rows(
+            "SELECT agent, priority, count(*) FROM runs INDEXED BY runs_ready "
+            "WHERE state = 'ready' GROUP BY agent, priority"
+        )
+        return [(agent, Priority(priority), count) for agent, priority, count in rows]
+
+    async def ready_page(self, agent: str, priority: Priority, limit: int) -> list[ReadyRun]:
+        """The first runs of a lane, at most 500, in the order in which they start."""
+        rows = await self._rows(
+            "SELECT id, agent, priority, vtime, ord, crashes FROM runs INDEXED BY runs_ready "
+            "WHERE state = 'ready' AND agent = ? AND priority = ? ORDER BY vtime, ord LIMIT ?",
+            (agent, int(priority), min(limit, PAGE_MAX)),
+        )
+        return [ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5]) for row in rows]
+
+    async def oldest_ready_at(self) -> int | None:
+        """When the oldest ready run was made."""
+        row = await self._row(
+            "SELECT created_at FROM runs INDEXED BY runs_ready_age "
+            "WHERE state = 'ready' ORDER BY created_at LIMIT 1"
+        )
+        return None if row is None else row[0]
+
+    async def next_due(self) -> int | None:
+        """When the first waiting run wakes."""
+        row = await self._row(
+            "SELECT due_at FROM runs INDEXED BY runs_due WHERE state = 'waiting' ORDER BY due_at LIMIT 1"
+        )
+        return None if row is None else row[0]
+
+
+def _index(agent: str | None, state: str | None, correlation: str | None) -> str:
+    if correlation is not None:
+        return "INDEXED BY runs_by_correlation"
+    if agent is not None:
+        return "INDEXED BY runs_by_agent" if state is None else "INDEXED BY runs_by_agent_state"
+    return "NOT INDEXED" if state is None else "INDEXED BY runs_by_state"
+
+
+def _counted(agent: str | None, state: str | None) -> tuple[str, list[object]]:
+    """The maintained count of an agent's runs in a state, or of all of them."""
+    found = [Condition("tenant = ? AND kind = 'run'", (DEFAULT_TENANT,))]
+    if agent is not None:
+        found.append(Condition("a = ?", (agent,)))
+    if state is not None:
+        found.append(Condition("b = ?", (state,)))
+    where, parameters = joined(found)
+    return f"SELECT ifnull(sum(n), 0) FROM counters WHERE {where}", parameters

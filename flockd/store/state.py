@@ -1,0 +1,470 @@
+"""What a verb sees and changes while it is decided: an overlay over the rows that its group loaded.
+
+A verb is a command and a pure, synchronous `decide(state)`: it reads and changes this overlay and answers, or raises a
+FlockdError before its first change. The writer loads before the first decide of a group and applies after the last one,
+so that a later verb sees an earlier one, and either all of them are stored or none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import orjson
+
+from flockd.domain.agent import Agent, Agents
+from flockd.domain.artifact import DEFAULT_TENANT, Artifact
+from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.event import Event, EventKind
+from flockd.domain.moment import HOUR_MS, iso
+from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState, WaitReason
+
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Needs(NamedTuple):
+    """The rows that a command names; the writer loads them for a whole group with one query per table."""
+
+    correlations: tuple[str, ...] = ()
+    """Ids; what their ANDs hold comes with them."""
+    runs: tuple[str, ...] = ()
+    open_runs_of: tuple[str, ...] = ()
+    """Correlations whose open runs are wanted."""
+    keys: tuple[bytes, ...] = ()
+    """Digests of idempotency keys."""
+    due_before: int | None = None
+    """Waiting runs that are due at this moment, with their correlations, at most DUE_PAGE of them."""
+    open_page: OpenPage | None = None
+    """A page of open runs, with their correlations, for recovery."""
+
+
+class OpenPage(NamedTuple):
+    """Open runs in one state after `after` (an ord), at most `limit` of them; of these agents only, where given."""
+
+    state: RunState
+    after: int
+    limit: int
+    agents: tuple[str, ...] | None = None
+
+
+DUE_PAGE = 500
+
+
+class Command(Protocol):
+    """One verb."""
+
+    inside: bool
+    """Comes from the daemon's own work: never refused by admission."""
+
+    def needs(self) -> Needs: ...
+
+    def decide(self, state: State) -> Any: ...
+
+
+class Held(NamedTuple):
+    """An artifact that an AND holds until the others come."""
+
+    agent: str
+    seq: int
+    artifact_id: str
+    type: str
+    depth: int
+
+
+class KeyRecord(NamedTuple):
+    """What an idempotency key did."""
+
+    body_hash: bytes
+    created_at: int
+    results: str
+    """JSON; the verb that wrote it can read it."""
+    answer: bytes | None
+
+
+class Consumption(NamedTuple):
+    """A run took an artifact and its outputs are on the board."""
+
+    artifact_seq: int
+    run_id: str
+    tenant: str
+    consumer: str
+    consumed_at: int
+
+
+class Limits(NamedTuple):
+    """The bounds that are decided inside a transaction; each is a setting of the same name."""
+
+    running: int = 256
+    ready_runs: int = 100_000
+    correlation_runs: int = 10_000
+    correlation_depth: int = 1_000
+    run_crashes: int = 10
+    orphan_ms: int = 24 * HOUR_MS
+    idempotency_ms: int = 24 * HOUR_MS
+
+
+class Tally(Generic[K]):
+    """Counts kept beside the rows, changed inside a transaction and undone with it."""
+
+    def __init__(self) -> None:
+        self._committed: dict[K, int] = {}
+        self._pending: dict[K, int] = defaultdict(int)
+        self.total = 0
+        self._total_before = 0
+
+    def __getitem__(self, key: K) -> int:
+        return self._committed.get(key, 0) + self._pending.get(key, 0)
+
+    def add(self, key: K, delta: int) -> None:
+        self._pending[key] += delta
+        self.total += delta
+
+    def items(self) -> Iterator[tuple[K, int]]:
+        """What is committed; keys that stand at zero are not kept."""
+        return iter(list(self._committed.items()))
+
+    def clear(self) -> None:
+        for key in {*self._committed, *self._pending}:
+            self.add(key, -self[key])
+
+    def commit(self) -> None:
+        for key, delta in self._pending.items():
+            count = self._committed.get(key, 0) + delta
+            if count:
+                self._committed[key] = count
+            else:
+                self._committed.pop(key, None)
+        self._pending.clear()
+        self._total_before = self.total
+
+    def rollback(self) -> None:
+        self._pending.clear()
+        self.total = self._total_before
+
+
+class Occupancy:
+    """Who works and who waits, over all groups. Derived from the rows at start, then changed only by decide."""
+
+    def __init__(self) -> None:
+        self.busy: Tally[str] = Tally()
+        """Places taken, by agent: from the claim until the engine has really ended."""
+        self.ready: Tally[str] = Tally()
+        """Ready runs, by agent."""
+        self.clock = 0
+        """Virtual time: the virtual start of the run claimed last."""
+        self.closed = False
+        """The daemon is draining: nothing starts any more. Set on the loop."""
+        self._clock_before = 0
+
+    def has_room(self, agent: Agent, limits: Limits, *, counted: int) -> bool:
+        """Whether a run of this agent may start now without overtaking any that waits.
+
+        All that is ready must fit beside it; otherwise the scheduler chooses. `counted`: 1 where the run itself is
+        already counted as ready.
+        """
+        return (
+            not self.closed
+            and self.busy.total + self.ready.total - counted < limits.running
+            and self.ready[agent.name] == counted
+            and self.busy[agent.name] < agent.max_concurrency
+        )
+
+    def commit(self) -> None:
+        self.busy.commit()
+        self.ready.commit()
+        self._clock_before = self.clock
+
+    def rollback(self) -> None:
+        self.busy.rollback()
+        self.ready.rollback()
+        self.clock = self._clock_before
+
+
+class State:
+    """The overlay of one group."""
+
+    def __init__(
+        self, *, now: int, next_seq: int, next_run: int, agents: Agents, limits: Limits, occupancy: Occupancy
+    ) -> None:
+        self.now = now
+        self.next_seq = next_seq
+        self.next_run = next_run
+        self.agents = agents
+        self.limits = limits
+        self.occupancy = occupancy
+        # loaded rows
+        self.correlations: dict[str, Correlation] = {}
+        self.runs: dict[str, Run] = {}
+        self.held: dict[str, list[Held]] = {}
+        self.keys: dict[bytes, KeyRecord] = {}
+        # changes to apply
+        self.artifacts: list[Artifact] = []
+        self.events: list[Event] = []
+        self.consumptions: list[Consumption] = []
+        self.changed_runs: dict[str, Run] = {}
+        self.changed_correlations: dict[str, Correlation] = {}
+        self.held_added: dict[tuple[str, str, int], Held] = {}
+        self.held_removed: list[tuple[str, str, int]] = []
+        self.changed_keys: dict[bytes, KeyRecord | None] = {}
+        self.counters: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
+        self.emptied = False
+        """The board is to be emptied before the other changes are applied."""
+        # what the loop is told after the commit
+        self.started: list[Run] = []
+        self.readied: list[Run] = []
+        self.cancelled_runs: list[str] = []
+        self.exhausted: list[str] = []
+        self.next_due: int | None = None
+        self.freed = False
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(
+            self.events or self.changed_runs or self.changed_correlations or self.changed_keys or self.emptied
+        )
+
+    def empty(self) -> None:
+        """Empty the board, and with it what this group has changed so far."""
+        self.emptied = True
+        for run in self.started:
+            self.release(run.agent)
+        for changed in (
+            self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
+            self.held_added, self.changed_keys, self.counters,
+        ):  # fmt: skip
+            changed.clear()
+        for appended in (
+            self.artifacts,
+            self.events,
+            self.consumptions,
+            self.held_removed,
+            self.readied,
+            self.exhausted,
+        ):
+            appended.clear()
+        self.occupancy.ready.clear()
+
+    # -- the log ----------------------------------------------------------------------------------------------------
+
+    def emit(
+        self,
+        kind: EventKind,
+        correlation: Correlation,
+        *,
+        run: Run | None = None,
+        data: dict[str, Any] | None = None,
+        artifact: Artifact | None = None,
+    ) -> int:
+        """Append one fact to the log; returns its seq."""
+        seq = self.next_seq
+        self.next_seq = seq + 1
+        correlation.last_activity_at = self.now
+        self.changed_correlations[correlation.id] = correlation
+        self.events.append(
+            Event(
+                seq,
+                kind,
+                self.now,
+                correlation.id,
+                None if run is None else run.agent,
+                None if run is None else run.id,
+                b"{}" if data is None else orjson.dumps(data),
+                artifact,
+                correlation.tenant,
+            )
+        )
+        return seq
+
+    def count(
+        self, kind: str, a: str = "", b: str = "", c: str = "", *, n: int = 1, tenant: str = DEFAULT_TENANT
+    ) -> None:
+        """Change a maintained count."""
+        self.counters[tenant, kind, a, b, c] += n
+
+    # -- correlations -----------------------------------------------------------------------------------------------
+
+    def begin_correlation(self, correlation: Correlation) -> None:
+        """A correlation that is new, or finished and opened again: its next round starts."""
+        if correlation.id in self.correlations:
+            self._count_correlation(correlation, -1)
+            correlation.round += 1
+            correlation.round_outputs = correlation.round_errors = correlation.round_cancelled = 0
+            correlation.vtime = 0
+            correlation.completed_at = None
+            correlation.reason = None
+        else:
+            self.correlations[correlation.id] = correlation
+            correlation.seq = self.next_seq
+        correlation.state = CorrelationState.active
+        correlation.round_seq = self.next_seq
+        self._count_correlation(correlation, +1)
+        self.emit(
+            EventKind.correlation_started,
+            correlation,
+            data={"round": correlation.round, "dialect": correlation.dialect, "name": correlation.name},
+        )
+
+    def settle(self, correlation: Correlation) -> None:
+        """The end of the round, in the transaction in which nothing of it is open any more."""
+        if correlation.open == 0 and correlation.state is CorrelationState.active:
+            self.end_correlation(correlation, correlation.ended_state())
+
+    def end_correlation(self, correlation: Correlation, ended: CorrelationState) -> None:
+        self._count_correlation(correlation, -1)
+        correlation.state = ended
+        correlation.completed_at = self.now
+        self._count_correlation(correlation, +1)
+        data = {
+            "round": correlation.round,
+            "artifact_count": correlation.artifact_count,
+            "error_count": correlation.error_count,
+            "unjoined": unjoined(self.held.get(correlation.id, ())),
+        }
+        if ended is CorrelationState.failed:
+            data |= {"reason": correlation.reason, "outcome": correlation.outcome}
+        self.emit(EventKind(f"correlation.{ended}"), correlation, data=data)
+
+    def _count_correlation(self, correlation: Correlation, n: int) -> None:
+        self.count(
+            "correlation",
+            correlation.state,
+            correlation.dialect,
+            correlation.name,
+            n=n,
+            tenant=correlation.tenant,
+        )
+
+    # -- runs -------------------------------------------------------------------------------------------------------
+
+    def add_run(self, run: Run, correlation: Correlation) -> None:
+        """A new run, ready; `start_or_queue` says what becomes of it."""
+        self.runs[run.id] = run
+        self.next_run = run.ord + 1
+        correlation.open += 1
+        correlation.runs += 1
+        self.changed_runs[run.id] = run
+        self.occupancy.ready.add(run.agent, +1)
+        self.count("run", run.agent, run.state, tenant=run.tenant)
+
+    def move(self, run: Run, to: RunState, *, releases: bool = True) -> None:
+        """Change a run's state, with every count that hangs on it.
+
+        `releases` False: the run is over but its engine is not; its place is given back by a later verb.
+        """
+        before = run.state
+        assert to in TRANSITIONS[before], f"a run cannot pass from {before} to {to}"
+        if before is RunState.running:
+            if run in self.started:  # claimed in this very group: no engine works on it yet
+                self.started.remove(run)
+                releases = True
+            if releases:
+                self.release(run.agent)
+        elif before is RunState.ready:
+            self.occupancy.ready.add(run.agent, -1)
+        if to is RunState.running:
+            self.occupancy.busy.add(run.agent, +1)
+        elif to is RunState.ready:
+            self.occupancy.ready.add(run.agent, +1)
+        correlation = self.correlations[run.correlation_id]
+        if before in OPEN and to not in OPEN:
+            correlation.open -= 1
+            run.completed_at = self.now
+        elif before not in OPEN and to in OPEN:
+            correlation.open += 1
+            run.completed_at = None
+        run.state = to
+        if to is not RunState.waiting:
+            run.reason = run.due_at = None
+        self.changed_runs[run.id] = run
+        self.changed_correlations[correlation.id] = correlation
+        self.count("run", run.agent, before, n=-1, tenant=run.tenant)
+        self.count("run", run.agent, to, tenant=run.tenant)
+
+    def release(self, agent: str) -> None:
+        """A place of this agent is free again."""
+        self.occupancy.busy.add(agent, -1)
+        self.freed = True
+
+    def start_or_queue(self, run: Run) -> None:
+        """Claim a new, waiting or dead run at once where there is room, else leave it ready for the scheduler.
+
+        Suspects (two crashes or more) always queue: they start one at a time.
+        """
+        agent = self.agents.get(run.agent)
+        if agent is None:
+            self.wait(run, WaitReason.agent_missing, self.now + self.limits.orphan_ms)
+            return
+        counted = 1 if run.state is RunState.ready else 0
+        if run.crashes < SUSPECT_CRASHES and self.occupancy.has_room(agent, self.limits, counted=counted):
+            self.claim(run)
+            return
+        if run.state is not RunState.ready:
+            self.move(run, RunState.ready)
+        self.readied.append(run)
+
+    def claim(self, run: Run) -> None:
+        """Take a ready or waiting run: raises its fence. `announce` writes its event."""
+        self.move(run, RunState.running)
+        run.fence += 1
+        run.started_at = self.now
+        self.occupancy.clock = max(self.occupancy.clock, run.vtime)
+        self.started.append(run)
+
+    def announce(self, run: Run) -> None:
+        """Write `run.started` where the run was claimed."""
+        if run.state is RunState.running:
+            self.emit(
+                EventKind.run_started,
+                self.correlations[run.correlation_id],
+                run=run,
+                data={"attempt": run.attempt, "fence": run.fence, "inputs": run.inputs},
+            )
+
+    def wait(self, run: Run, reason: WaitReason, due_at: int) -> None:
+        """Move a run to waiting, until `due_at`."""
+        self.move(run, RunState.waiting)
+        self.park(run, reason, due_at)
+
+    def park(self, run: Run, reason: WaitReason, due_at: int) -> None:
+        """Say what a waiting run waits for, and when it wakes at the latest."""
+        run.reason = reason
+        run.due_at = due_at
+        self.next_due = due_at if self.next_due is None else min(self.next_due, due_at)
+
+    # -- what an AND holds ------------------------------------------------------------------------------------------
+
+    def hold(self, correlation_id: str, held: Held) -> None:
+        self.held.setdefault(correlation_id, []).append(held)
+        self.held_added[correlation_id, held.agent, held.seq] = held
+
+    def take_held(self, correlation_id: str, taken: list[Held]) -> None:
+        for held in taken:
+            self.held[correlation_id].remove(held)
+            key = (correlation_id, held.agent, held.seq)
+            if self.held_added.pop(key, None) is None:
+                self.held_removed.append(key)
+
+    # -- keys -------------------------------------------------------------------------------------------------------
+
+    def put_key(self, digest: bytes, record: KeyRecord | None) -> None:
+        """Write a key's record, or (None) free the key."""
+        if record is None:
+            self.keys.pop(digest, None)
+        else:
+            self.keys[digest] = record
+        self.changed_keys[digest] = record
+
+
+def unjoined(held: Any) -> list[dict[str, Any]]:
+    """What the ANDs of a correlation still hold, on the wire."""
+    by_agent: dict[str, list[str]] = {}
+    for item in held:
+        by_agent.setdefault(item.agent, []).append(item.artifact_id)
+    return [{"agent": agent, "artifacts": artifacts} for agent, artifacts in by_agent.items()]
+
+
+def hour(moment: int) -> str:
+    """The hour of a moment, as the timelines name it."""
+    return iso(moment - moment % HOUR_MS).replace(".000Z", "Z")

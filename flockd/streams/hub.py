@@ -1,0 +1,195 @@
+"""The hub: what was committed, told in order to everyone who watches.
+
+It holds a ring of recent frames, bounded in bytes and shared by all subscribers, and the waiters for the end of a
+correlation. It is told after each commit and knows nothing that is not durable, but for the live text of running agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+
+from flockd.domain.artifact import Artifact
+from flockd.domain.event import ENDED, LIVE_ONLY, Event, EventKind
+from flockd.errors import Unavailable
+
+_FRAME_OVERHEAD_BYTES = 600
+"""About what a frame weighs beside its payload."""
+_WATCH_ARTIFACTS = 1000
+_WATCH_BYTES = 4 << 20
+"""What an EndWatch collects at most; past either its artifacts are read from the board instead."""
+
+
+class Frame:
+    """One event and its encoded form, which is made when the first subscriber needs it and then shared."""
+
+    __slots__ = ("_body", "event", "weight")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.weight = _FRAME_OVERHEAD_BYTES + len(event.data)
+        if event.artifact is not None:
+            self.weight += len(event.artifact.payload)
+        self._body: bytes | None = None
+
+    def body(self, inline_bytes: int) -> bytes:
+        """The one line of JSON."""
+        if self._body is None:
+            self._body = self.event.encode(inline_bytes)
+        return self._body
+
+
+class EndWatch:
+    """Waits for the end of one correlation's round. Made before the publish, and fed by the log alone."""
+
+    def __init__(self, correlation_id: str) -> None:
+        self.correlation_id = correlation_id
+        self.artifacts: list[Artifact] | None = []
+        """What agents produced since the watch began; None where it is too much to hold."""
+        self.errors: list[tuple[str, bytes]] = []
+        """(agent, error JSON) of the runs that died since the watch began."""
+        self._bytes = 0
+        self._ended: Event | None = None
+        self._draining = False
+        self._bell: asyncio.Future[None] | None = None
+
+    async def ended(self, round: int, timeout_seconds: float | None) -> Event | None:
+        """The event that ended this round, or a later one; None at the timeout.
+
+        Raises Unavailable, with the correlation's id in the details, when the daemon is shutting down.
+        """
+        deadline = None if timeout_seconds is None else asyncio.get_running_loop().time() + timeout_seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    if self._ended is not None and orjson.loads(self._ended.data)["round"] >= round:
+                        return self._ended
+                    if self._draining:
+                        raise Unavailable(
+                            "The daemon is shutting down; the work goes on at its next start.",
+                            details={"correlation_id": self.correlation_id},
+                        )
+                    self._bell = asyncio.get_running_loop().create_future()
+                    await self._bell
+        except TimeoutError:
+            return None
+
+    def take(self, event: Event) -> None:
+        """One event of this correlation."""
+        if event.kind is EventKind.artifact_published:
+            self._collect(event.artifact)
+        elif event.kind is EventKind.run_failed:
+            self.errors.append((event.agent or "", event.data))
+        elif event.kind is EventKind.correlation_started:
+            self.artifacts, self.errors, self._bytes = [], [], 0
+        elif event.kind in ENDED:
+            self._ended = event
+            self.ring()
+
+    def drain(self) -> None:
+        self._draining = True
+        self.ring()
+
+    def ring(self) -> None:
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+
+    def _collect(self, artifact: Artifact | None) -> None:
+        if artifact is None or artifact.run_id is None or self.artifacts is None:
+            return
+        self._bytes += len(artifact.payload)
+        if len(self.artifacts) >= _WATCH_ARTIFACTS or self._bytes > _WATCH_BYTES:
+            self.artifacts = None
+        else:
+            self.artifacts.append(artifact)
+
+
+class Hub:
+    """Told after each commit, on the loop, in commit order."""
+
+    def __init__(self, *, ring_bytes: int, inline_bytes: int, head: int, log_id: str, complete_from: int) -> None:
+        self.log_id = log_id
+        self.head = head
+        """The seq of the newest event that is told."""
+        self.complete_from = complete_from
+        """Every event from this seq on is in the log."""
+        self.inline_bytes = inline_bytes
+        self.ring: deque[Frame] = deque()
+        """Recent frames, seq by seq without a hole, ending at `head`."""
+        self.on_news: Callable[[], None] = lambda: None
+        """The pump's bell."""
+        self.on_live: Callable[[Event], None] = lambda _event: None
+        """The pump's ear for live events, which are in no ring."""
+        self._ring_bytes = ring_bytes
+        self._weight = 0
+        self._watches: dict[str, list[EndWatch]] = {}
+        self._draining = False
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """What one transaction appended to the log."""
+        if not events:
+            return
+        for event in events:
+            frame = Frame(event)
+            self.ring.append(frame)
+            self._weight += frame.weight
+            if self._watches and event.correlation_id in self._watches:
+                for watch in self._watches[event.correlation_id]:
+                    watch.take(event)
+        while self._weight > self._ring_bytes and len(self.ring) > 1:
+            self._weight -= self.ring.popleft().weight
+        self.head = events[-1].seq
+        self.on_news()
+
+    def tell_live(self, event: Event) -> None:
+        """Something that is never stored: the text that a run just wrote."""
+        assert event.kind in LIVE_ONLY
+        self.on_live(event)
+
+    def emptied(self, complete_from: int) -> None:
+        """The board was emptied: the log is complete from this seq on."""
+        self.complete_from = complete_from
+        self.head = complete_from - 1
+        self.ring.clear()
+        self._weight = 0
+        self.on_news()
+
+    def frames_after(self, seq: int) -> list[Frame] | None:
+        """Every frame after this seq, or None where the ring does not reach back that far."""
+        if seq >= self.head:
+            return []
+        if not self.ring or self.ring[0].event.seq > seq + 1:
+            return None
+        start = seq + 1 - self.ring[0].event.seq
+        return [self.ring[index] for index in range(start, len(self.ring))]
+
+    def position(self) -> dict[str, Any]:
+        """What `hello` and `gap` say of the log, but for the reader's own position."""
+        return {"log_id": self.log_id, "head": self.head, "complete_from": self.complete_from}
+
+    @contextmanager
+    def watch_end(self, correlation_id: str) -> Iterator[EndWatch]:
+        """A watch for the end of a correlation. Raises Unavailable while the daemon is shutting down."""
+        watch = EndWatch(correlation_id)
+        if self._draining:
+            watch.drain()
+        self._watches.setdefault(correlation_id, []).append(watch)
+        try:
+            yield watch
+        finally:
+            watches = self._watches[correlation_id]
+            watches.remove(watch)
+            if not watches:
+                del self._watches[correlation_id]
+
+    def drain(self) -> None:
+        """The daemon is shutting down: whoever waits for an end is told so."""
+        self._draining = True
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.drain()

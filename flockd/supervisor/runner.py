@@ -1,0 +1,200 @@
+"""One run, from its claim to its outcome on the board."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import orjson
+
+from flockd.board.board import Board
+from flockd.board.outcome import Fail, Finish, Return
+from flockd.domain.agent import Agent
+from flockd.domain.artifact import Artifact
+from flockd.domain.predicate import compile_where
+from flockd.domain.retry import delay_seconds
+from flockd.domain.visibility import may_see
+from flockd.engines.base import Context, Engine, Scope
+from flockd.errors import AgentFailed, FlockdError, InvalidInput, Unavailable
+from flockd.store.reads import ArtifactFilter
+from flockd.supervisor.work import Work
+
+log = logging.getLogger(__name__)
+
+_QUERY_PAGE = 200
+_QUERY_SCAN = 5_000
+"""How many artifacts a query looks at most, whatever its predicate lets through."""
+_RECORD_RETRY_SECONDS = 0.5
+"""How long an outcome that could not be stored waits before it is tried again."""
+
+Outcome = Finish | Fail | Return
+
+
+class Runner:
+    """Runs engines under their limits and records what came of it."""
+
+    def __init__(
+        self,
+        board: Board,
+        engines: Mapping[str, Engine],
+        *,
+        retry_base_seconds: float,
+        retry_max_seconds: float,
+        observe: Callable[[float, str], None],
+    ) -> None:
+        self._board = board
+        self._engines = engines
+        self._retry_base = retry_base_seconds
+        self._retry_max = retry_max_seconds
+        self._observe = observe
+
+    async def work(self, work: Work, inputs: tuple[Artifact, ...] | None) -> bool:
+        """Run the engine and record its outcome. Answers whether the run's place was given back with it."""
+        outcome = await self._outcome(work, inputs)
+        work.recording = True  # no await since the engine ended: from here on nobody cancels
+        if outcome is None:
+            return False
+        work.flush_progress()
+        accepted = await self._record(outcome)
+        self._observe(asyncio.get_running_loop().time() - work.began, _word(outcome) if accepted else "superseded")
+        return accepted and not (isinstance(outcome, Fail) and not outcome.releases)
+
+    async def _outcome(self, work: Work, inputs: tuple[Artifact, ...] | None) -> Outcome | None:
+        """How the attempt ended; None where somebody cancelled the run."""
+        run, agent = work.run, work.agent
+        if work.returning:
+            return Return(run.id, run.correlation_id, run.fence, None)
+        timer = asyncio.get_running_loop().call_later(agent.timeout_seconds, work.time_out)
+        try:
+            if inputs is None:
+                inputs = await self._inputs(run.inputs)
+            values = [self._board.types.named(one.type).parse(one.payload) for one in inputs]
+            outputs = await self._engines[agent.name].run(values, self._context(work, inputs), work.threads)
+            return self._board.finishing(run, agent, inputs, outputs, work.text())
+        except asyncio.CancelledError:
+            if work.cancelled:
+                return None
+            if work.timed_out:
+                return self._timeout(work)
+            if work.returning:
+                return Return(run.id, run.correlation_id, run.fence, work.text())
+            return self._failure(work, "AGENT_FAILED", "It cancelled itself.")
+        except InvalidInput as invalid:
+            return self._failure(work, "INVALID_INPUT", f"Its input does not fit: {invalid.message}", final=True)
+        except AgentFailed as failed:
+            return self._failure(work, "AGENT_FAILED", failed.message)
+        except Exception as error:
+            log.warning("agent %s failed (run %s, attempt %d)", agent.name, run.id, run.attempt, exc_info=error)
+            return self._failure(work, "AGENT_FAILED", f"{type(error).__name__}: {error}"[:4000])
+        finally:
+            timer.cancel()
+
+    async def give_up(self, work: Work) -> None:
+        """Record the timeout of a run whose engine goes on."""
+        await self._record(replace(self._timeout(work), releases=False))
+
+    def _timeout(self, work: Work) -> Fail:
+        message = f"It did not end within {work.agent.timeout_seconds:g} s."
+        return self._failure(work, "TIMEOUT", message, "timeout")
+
+    def _failure(self, work: Work, code: str, message: str, reason: str = "error", *, final: bool = False) -> Fail:
+        run = work.run
+        failures = run.attempt - run.first_attempt + 1
+        delay = delay_seconds(failures, self._retry_base, self._retry_max)
+        return Fail(
+            run.id,
+            run.correlation_id,
+            run.fence,
+            code,
+            message,
+            reason,
+            int(delay * 1000),
+            final,
+            releases=not work.threads.alive,
+            output_text=work.text(),
+        )
+
+    async def _record(self, outcome: Outcome) -> bool:
+        """Store the outcome, however long the store cannot write, and whatever cancels us meanwhile."""
+        while True:
+            try:
+                future = self._board.end(outcome)
+            except Unavailable:  # the writer has closed: the next start takes the run back
+                return False
+            while not future.done():
+                try:
+                    await asyncio.shield(future)
+                except asyncio.CancelledError:
+                    if future.cancelled():
+                        raise
+                except FlockdError:
+                    break
+            error = future.exception()
+            if error is None:
+                return bool(future.result())
+            if not isinstance(error, Unavailable):
+                log.error("the outcome of run %s could not be stored: %s", outcome.run_id, error)
+                return False
+            await asyncio.sleep(_RECORD_RETRY_SECONDS)
+
+    async def _inputs(self, ids: Sequence[str]) -> tuple[Artifact, ...]:
+        found = {artifact.id: artifact for artifact in await self._board.reads.artifacts_by_id(ids)}
+        missing = [one for one in ids if one not in found]
+        if missing:
+            raise InvalidInput(f"artifact {missing[0]} is no longer on the board")
+        return tuple(found[one] for one in ids)
+
+    def _context(self, work: Work, inputs: tuple[Artifact, ...]) -> Context:
+        run = work.run
+        return Context(
+            agent=run.agent,
+            correlation_id=run.correlation_id,
+            run_id=run.id,
+            attempt=run.attempt,
+            inputs=inputs,
+            on_progress=work.progress,
+            on_write=work.write,
+            query=partial(self._query, work.agent, run.correlation_id, run.tenant),
+        )
+
+    async def _query(
+        self,
+        agent: Agent,
+        correlation_id: str,
+        tenant: str,
+        type: str | None,
+        where: str | None,
+        limit: int,
+        scope: Scope,
+    ) -> list[Artifact]:
+        """`ctx.query`: the newest artifacts that the agent may see and the predicate lets through, oldest first."""
+        matches = None if where is None else compile_where(where)
+        wanted = ArtifactFilter(
+            types=() if type is None else (type,),
+            correlation_id=correlation_id if scope == "correlation" else None,
+            tenant=tenant,
+        )
+        found: list[Artifact] = []
+        before: int | None = None
+        seen = 0
+        while len(found) < limit and seen < _QUERY_SCAN:
+            page = await self._board.reads.artifacts(wanted, limit=_QUERY_PAGE, after=before, descending=True)
+            seen += len(page)
+            for artifact in page:
+                if may_see(agent.viewer, artifact.visibility) and (matches is None or matches(_document(artifact))):
+                    found.append(artifact)
+            if len(page) < _QUERY_PAGE:
+                break
+            before = page[-1].seq
+        return found[limit - 1 :: -1] if len(found) >= limit else found[::-1]
+
+
+def _document(artifact: Artifact) -> object:
+    return orjson.loads(artifact.payload)
+
+
+def _word(outcome: Outcome) -> str:
+    return {"Finish": "completed", "Fail": "failed", "Return": "returned"}[type(outcome).__name__]

@@ -1,0 +1,186 @@
+"""Which ready runs start next. Pure: no clock, no waiting, no I/O.
+
+Memory holds a window of each lane (one agent, one priority class); the rest of the lane stays in the table, and is read
+a page at a time as the window empties. So ten thousand runs of one capped agent hide nobody else's.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import insort
+from collections.abc import Callable, Iterable
+
+from flockd.domain.priority import Priority
+from flockd.domain.run import SUSPECT_CRASHES
+from flockd.store.reads import ReadyRun
+
+LOWEST_EVERY = 16
+"""One pick in so many takes the head of the lowest class, so that it moves too."""
+
+Room = Callable[[str], int]
+"""Free places of an agent."""
+
+_LaneKey = tuple[str, Priority]
+
+
+def _order(run: ReadyRun) -> tuple[int, int]:
+    return run.vtime, run.ord
+
+
+class _Lane:
+    """The window of one agent's ready runs of one class."""
+
+    __slots__ = ("arrived", "complete", "pushed", "refilling", "window")
+
+    def __init__(self, *, complete: bool) -> None:
+        self.window: list[ReadyRun] = []
+        """In order; the smallest of the lane."""
+        self.complete = complete
+        """Whether the window is the whole lane."""
+        self.pushed: ReadyRun | None = None
+        """The head that stands in the heap of its class."""
+        self.refilling = False
+        self.arrived: list[ReadyRun] = []
+        """What became ready while a page was being read: the page may or may not have it."""
+
+
+class Scheduler:
+    """The lanes that have work, and the order in which it starts."""
+
+    def __init__(self, *, window: int) -> None:
+        self.window = window
+        self._lanes: dict[_LaneKey, _Lane] = {}
+        self._heads: dict[Priority, list[tuple[int, int, str]]] = {priority: [] for priority in Priority}
+        """Heads of lanes as (vtime, ord, agent); an entry that is no longer a head is skipped when it surfaces."""
+        self._suspects: list[ReadyRun] = []
+        self._picks = 0
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._lanes or self._suspects)
+
+    def clear(self) -> None:
+        """Forget everything: the board was emptied."""
+        self._lanes.clear()
+        self._suspects.clear()
+        for heads in self._heads.values():
+            heads.clear()
+
+    def open_lane(self, agent: str, priority: Priority) -> None:
+        """There are ready runs in the table that nobody told of: a page of them will be asked for."""
+        self._lanes.setdefault((agent, priority), _Lane(complete=False)).complete = False
+
+    def add(self, run: ReadyRun) -> None:
+        """A run became ready."""
+        if run.crashes >= SUSPECT_CRASHES:
+            insort(self._suspects, run, key=_order)
+            return
+        lane = self._lanes.get((run.agent, run.priority))
+        if lane is None:
+            lane = self._lanes[run.agent, run.priority] = _Lane(complete=True)
+        if lane.refilling:
+            lane.arrived.append(run)
+        elif lane.complete or (lane.window and _order(run) < _order(lane.window[-1])):
+            self._insert(lane, run)
+
+    def _insert(self, lane: _Lane, run: ReadyRun) -> None:
+        insort(lane.window, run, key=_order)
+        if len(lane.window) > 2 * self.window:
+            del lane.window[self.window :]
+            lane.complete = False
+
+    def wanted(self, room: Room) -> list[_LaneKey]:
+        """The lanes whose next page is to be read: nothing left in memory, more in the table, and room to start it.
+
+        Each is to be answered with `refill`.
+        """
+        wanted = [
+            key
+            for key, lane in self._lanes.items()
+            if not lane.window and not lane.complete and not lane.refilling and room(key[0]) > 0
+        ]
+        for key in wanted:
+            self._lanes[key].refilling = True
+        return wanted
+
+    def refill(self, agent: str, priority: Priority, page: Iterable[ReadyRun], *, complete: bool) -> None:
+        """The first runs of a lane, read after it was wanted; `complete` where the table has no more."""
+        lane = self._lanes.get((agent, priority))
+        if lane is None or not lane.refilling:
+            return
+        lane.refilling = False
+        known = {run.run_id for run in self._suspects}
+        by_id = {run.run_id: run for run in page}
+        last = max(map(_order, by_id.values()), default=None)
+        for run in lane.arrived:
+            if complete or (last is not None and _order(run) < last):
+                by_id.setdefault(run.run_id, run)
+        lane.arrived = []
+        lane.complete = complete
+        for run in sorted(by_id.values(), key=_order):
+            if run.crashes < SUSPECT_CRASHES:
+                lane.window.append(run)
+            elif run.run_id not in known:
+                insort(self._suspects, run, key=_order)
+        if not lane.window and lane.complete:
+            del self._lanes[agent, priority]
+
+    def take(self, room: Room, total: int, *, suspect_works: bool) -> list[ReadyRun]:
+        """The runs to start now, in order, at most `total`; they leave the lanes.
+
+        Best class first, in a class by virtual start time; one pick in sixteen the lowest class. At most one suspect,
+        and none while one works.
+        """
+        taken: list[ReadyRun] = []
+        used: dict[str, int] = {}
+
+        def has_room(agent: str) -> bool:
+            return room(agent) - used.get(agent, 0) > 0
+
+        if not suspect_works and total > 0:
+            suspect = next((run for run in self._suspects if has_room(run.agent)), None)
+            if suspect is not None:
+                self._suspects.remove(suspect)
+                used[suspect.agent] = 1
+                taken.append(suspect)
+        for (agent, priority), lane in self._lanes.items():
+            if has_room(agent):
+                self._push_head(agent, priority, lane)
+        while len(taken) < total:
+            lowest = (self._picks + 1) % LOWEST_EVERY == 0
+            run = None
+            for priority in sorted(Priority, reverse=lowest):
+                run = self._pop(priority, has_room)
+                if run is not None:
+                    break
+            if run is None:
+                break
+            self._picks += 1
+            used[run.agent] = used.get(run.agent, 0) + 1
+            taken.append(run)
+        return taken
+
+    def _pop(self, priority: Priority, has_room: Callable[[str], bool]) -> ReadyRun | None:
+        """The first head of a class whose agent has room; heads without room leave the heap until the next `take`."""
+        heads = self._heads[priority]
+        while heads:
+            _, ord_, agent = heapq.heappop(heads)
+            lane = self._lanes.get((agent, priority))
+            if lane is None or lane.pushed is None or lane.pushed.ord != ord_:
+                continue
+            lane.pushed = None
+            if lane.window[0].ord != ord_:  # a smaller one came meanwhile
+                self._push_head(agent, priority, lane)
+            elif has_room(agent):
+                run = lane.window.pop(0)
+                if lane.window or not lane.complete or lane.refilling:
+                    self._push_head(agent, priority, lane)
+                else:
+                    del self._lanes[agent, priority]
+                return run
+        return None
+
+    def _push_head(self, agent: str, priority: Priority, lane: _Lane) -> None:
+        if lane.window and lane.pushed is not lane.window[0]:
+            lane.pushed = lane.window[0]
+            heapq.heappush(self._heads[priority], (lane.pushed.vtime, lane.pushed.ord, agent))

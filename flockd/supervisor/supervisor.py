@@ -1,0 +1,319 @@
+"""The supervisor: starts what may start, keeps hold of what works, and takes everything up again after a crash.
+
+The database is the queue; what it is told after commits are alarm clocks. A lost alarm costs latency, never work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from flockd.board.board import Board
+from flockd.domain.event import Event
+from flockd.domain.moment import now_ms
+from flockd.domain.run import SUSPECT_CRASHES, Run
+from flockd.engines.base import Engine
+from flockd.errors import FlockdError, Unavailable
+from flockd.store.reads import ReadyRun
+from flockd.store.state import Occupancy
+from flockd.store.writer import Committed, Started
+from flockd.supervisor.runner import Runner
+from flockd.supervisor.scheduler import Scheduler
+from flockd.supervisor.work import STUBBORN_SECONDS, Work
+
+log = logging.getLogger(__name__)
+
+CLOCK_LOOK_SECONDS = 30.0
+"""Timers look at the wall clock again this often: it may have been set."""
+
+
+class Supervisor:
+    """An async context manager: entered, it has recovered and works; left, nothing of it works any more."""
+
+    def __init__(
+        self,
+        board: Board,
+        engines: Mapping[str, Engine],
+        occupancy: Occupancy,
+        *,
+        running: int,
+        lane_window: int,
+        output_bytes: int,
+        retry_base_seconds: float,
+        retry_max_seconds: float,
+        idempotency_ms: int,
+        tell_live: Callable[[Event], None],
+        observe: Callable[[float, str], None],
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._board = board
+        self._occupancy = occupancy
+        self._running = running
+        self._output_bytes = output_bytes
+        self._idempotency_ms = idempotency_ms
+        self._tell_live = tell_live
+        self._clock = clock
+        self._scheduler = Scheduler(window=lane_window)
+        self._runner = Runner(
+            board,
+            engines,
+            retry_base_seconds=retry_base_seconds,
+            retry_max_seconds=retry_max_seconds,
+            observe=observe,
+        )
+        self._works: dict[str, Work] = {}
+        self._abandoned = 0
+        self._room = asyncio.Event()
+        self._alarm = asyncio.Event()
+        self._due_at: int | None = None
+        self._chores: set[asyncio.Task[None]] = set()
+        self._returning = False
+        """Past the grace: what is still claimed goes straight back to the queue."""
+        self._idle = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+        """Core tasks: one that ends is fatal."""
+        board.live_text = self.live_text
+
+    @property
+    def abandoned(self) -> int:
+        """Engines that still work although their run has ended."""
+        return self._abandoned
+
+    @property
+    def working(self) -> int:
+        """Runs whose engine works now."""
+        return len(self._works)
+
+    def live_text(self, run_id: str) -> str | None:
+        """The end of what a running run has written; asked from the writer's thread too."""
+        work = self._works.get(run_id)
+        return None if work is None else work.text()
+
+    # -- life -----------------------------------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """What the last process left: its running runs become ready, orphans wait, limits that were reached end workflows."""
+        reads = self._board.reads
+        await self._board.take_back()
+        await self._board.sort_orphans(sorted({agent for agent, _, _ in await reads.ready_lanes()}))
+        for correlation_id in await reads.exhausted():
+            await self._board.exhaust(correlation_id)
+        for agent, priority, _ in await reads.ready_lanes():
+            self._scheduler.open_lane(agent, priority)
+        self._due_at = await reads.next_due()
+
+    def start(self) -> None:
+        """Begin to work. What is committed from here on is told by `committed`."""
+        loop = asyncio.get_running_loop()
+        self.tasks = [
+            loop.create_task(self._schedule(), name="supervisor: schedule"),
+            loop.create_task(self._watch_the_clock(), name="supervisor: clock"),
+            loop.create_task(self._forget_old_keys(), name="supervisor: keys"),
+        ]
+        self._room.set()
+        self._alarm.set()
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Claim nothing more, give running agents the grace, then send the rest back to the queue, uncounted."""
+        self._occupancy.closed = True
+        for task in self.tasks:
+            task.cancel()
+        await self._until_idle(grace_seconds)
+        self._returning = True
+        for work in list(self._works.values()):
+            work.returning = True
+            work.stop()
+        await self._until_idle(STUBBORN_SECONDS)
+        if self._works:
+            log.warning("%d runs did not stop; the next start takes them up again", len(self._works))
+        await asyncio.gather(*self.tasks, *self._chores, return_exceptions=True)
+
+    async def _until_idle(self, limit_seconds: float) -> None:
+        self._idle.clear()
+        if self._works:
+            try:
+                async with asyncio.timeout(limit_seconds):
+                    await self._idle.wait()
+            except TimeoutError:
+                pass
+
+    # -- told after each commit -----------------------------------------------------------------------------------------
+
+    def committed(self, committed: Committed) -> None:
+        """What a transaction made true, in commit order."""
+        if committed.emptied:
+            self._scheduler.clear()
+            for work in list(self._works.values()):
+                self._cancel(work)
+        for started in committed.started:
+            self._begin(started)
+        for run_id in committed.cancelled_runs:
+            work = self._works.get(run_id)
+            if work is not None:
+                self._cancel(work)
+        for run in committed.readied:
+            self._scheduler.add(ready_run(run))
+        if (committed.readied or committed.freed) and self._scheduler.has_work:
+            self._room.set()
+        if committed.next_due is not None and (self._due_at is None or committed.next_due < self._due_at):
+            self._due_at = committed.next_due
+            self._alarm.set()
+        for correlation_id in committed.exhausted:
+            self._chore(self._board.exhaust(correlation_id), f"end {correlation_id}, which reached a limit")
+
+    def _begin(self, started: Started) -> None:
+        run = started.run
+        work = Work(
+            run,
+            self._board.agents[run.agent],
+            loop=asyncio.get_running_loop(),
+            text_bytes=self._output_bytes,
+            tell_live=self._tell_live,
+            store_progress=self._store_progress,
+            on_stubborn=self._go_on_without,
+        )
+        work.returning = self._returning
+        self._works[run.id] = work
+        work.task = asyncio.get_running_loop().create_task(self._work(work, started), name=f"run {run.agent} {run.id}")
+
+    def _go_on_without(self, work: Work) -> None:
+        """An engine that ignores its cancelling at a timeout: its run fails now, its place is given back when it ends."""
+        work.cancelled = True
+        self._chore(self._runner.give_up(work), f"end run {work.run.id}, whose engine does not stop")
+
+    def _cancel(self, work: Work) -> None:
+        work.cancelled = True
+        work.stop()
+
+    def _store_progress(self, run: Run, fraction: float, phase: str | None, message: str | None) -> None:
+        try:
+            self._board.progress(run, fraction, phase, message).add_done_callback(_look)
+        except Unavailable:
+            pass  # closing: progress is worth nothing any more
+
+    async def _work(self, work: Work, started: Started) -> None:
+        """One run, and the return of its place when all of it has ended."""
+        given_back = False
+        try:
+            given_back = await self._runner.work(work, started.inputs)
+        finally:
+            if self._works.get(work.run.id) is work:
+                del self._works[work.run.id]
+            if not self._works:
+                self._idle.set()
+            if not given_back:
+                self._give_back(work)
+
+    def _give_back(self, work: Work) -> None:
+        """Free the place of a run that ended before its engine did: now, or when its thread ends."""
+        if work.threads.alive:
+            assert work.threads.ended is not None
+            self._abandoned += 1
+            work.threads.ended.add_done_callback(lambda _: self._thread_ended(work.agent.name))
+        else:
+            self._release(work.agent.name)
+
+    def _thread_ended(self, agent: str) -> None:
+        self._abandoned -= 1
+        self._release(agent)
+
+    def _release(self, agent: str) -> None:
+        try:
+            self._board.release(agent).add_done_callback(_look)
+        except Unavailable:
+            pass  # closing: places are counted anew at the next start
+
+    # -- core tasks -----------------------------------------------------------------------------------------------------
+
+    async def _schedule(self) -> None:
+        """Start ready runs whenever there is room: read pages that are missing, pick, claim in one verb."""
+        while True:
+            await self._room.wait()
+            self._room.clear()
+            await self._refill()
+            total = self._running - self._occupancy.busy.total
+            picks = self._scheduler.take(self._free, total, suspect_works=self._suspect_works())
+            if not picks:
+                continue
+            try:
+                claimed = set(await self._board.claim([run.run_id for run in picks]))
+            except FlockdError as error:
+                log.warning("claims failed, trying again: %s", error)
+                claimed = set()
+                await asyncio.sleep(1.0)
+            for run in picks:
+                if run.run_id not in claimed:  # ended, or no room after all: the table knows
+                    self._scheduler.open_lane(run.agent, run.priority)
+            if self._scheduler.has_work:
+                self._room.set()
+
+    def _free(self, agent: str) -> int:
+        found = self._board.agents.get(agent)
+        return 0 if found is None else found.max_concurrency - self._occupancy.busy[agent]
+
+    def _suspect_works(self) -> bool:
+        return any(work.run.crashes >= SUSPECT_CRASHES for work in self._works.values())
+
+    async def _refill(self) -> None:
+        for agent, priority in self._scheduler.wanted(self._free):
+            page = await self._board.reads.ready_page(agent, priority, self._scheduler.window)
+            self._scheduler.refill(agent, priority, page, complete=len(page) < self._scheduler.window)
+
+    async def _watch_the_clock(self) -> None:
+        """Wake waiting runs when they are due."""
+        while True:
+            self._alarm.clear()
+            now = self._clock()
+            if self._due_at is not None and self._due_at <= now:
+                try:
+                    while await self._board.wake(now):
+                        pass
+                    self._due_at = await self._board.reads.next_due()
+                except FlockdError as error:
+                    log.warning("waking due runs failed, trying again: %s", error)
+                    await asyncio.sleep(1.0)
+                continue
+            wait = CLOCK_LOOK_SECONDS
+            if self._due_at is not None:
+                wait = min(wait, (self._due_at - now) / 1000)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._alarm.wait()
+            except TimeoutError:
+                pass
+
+    async def _forget_old_keys(self) -> None:
+        """Delete idempotency records that are older than they are kept, a page at a time."""
+        while True:
+            older_than = self._clock() - self._idempotency_ms
+            try:
+                while digests := await self._board.reads.old_keys(older_than):
+                    await self._board.free_old_keys(digests, older_than)
+            except FlockdError as error:
+                log.warning("old idempotency keys stay for now: %s", error)
+            await asyncio.sleep(3600)
+
+    def _chore(self, work: object, name: str) -> None:
+        """A small piece of work of our own, named, kept and looked at."""
+        task = asyncio.get_running_loop().create_task(_quietly(work, name), name=f"supervisor: {name}")
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+
+def ready_run(run: Run) -> ReadyRun:
+    """A ready run as the scheduler sees it."""
+    return ReadyRun(run.id, run.agent, run.priority, run.vtime, run.ord, run.crashes)
+
+
+async def _quietly(work: object, name: str) -> None:
+    try:
+        await work  # type: ignore[misc]
+    except FlockdError as error:
+        log.warning("could not %s: %s", name, error)
+
+
+def _look(future: asyncio.Future[object]) -> None:
+    """Look at a future whose answer nobody needs."""
+    if not future.cancelled() and future.exception() is not None:
+        log.debug("a verb was not stored: %s", future.exception())

@@ -1,0 +1,62 @@
+"""Threads for engines that block: one daemon thread per run, never the default executor.
+
+The default executor also resolves names, and is joined at exit: one blocked agent would hold up both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+class RunThreads:
+    """The thread of one run, if its engine asked for one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.ended: asyncio.Future[None] | None = None
+        """Done when the thread has ended, whatever became of the run; None where there was none."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    @property
+    def alive(self) -> bool:
+        return self.ended is not None and not self.ended.done()
+
+    def start(self, work: Callable[[], Any], name: str) -> Awaitable[Any]:
+        """Run `work` in a thread of its own and await its result; cancelling the waiter does not stop the thread."""
+        loop = self._loop
+        result: asyncio.Future[Any] = loop.create_future()
+        ended: asyncio.Future[None] = loop.create_future()
+        self.ended = ended
+        context = contextvars.copy_context()
+
+        def settle(value: Any, error: BaseException | None) -> None:
+            ended.set_result(None)
+            if result.done():
+                return
+            if error is None:
+                result.set_result(value)
+            elif isinstance(error, (StopIteration, asyncio.CancelledError)):
+                result.set_exception(RuntimeError(f"the agent raised {error!r}"))
+            else:
+                result.set_exception(error)
+
+        def run() -> None:
+            value, error = None, None
+            try:
+                value = context.run(work)
+            except BaseException as raised:  # handed to the waiter, whatever it is
+                error = raised
+            try:
+                loop.call_soon_threadsafe(settle, value, error)
+            except RuntimeError:  # the daemon has ended meanwhile: the late result is refused
+                pass
+
+        threading.Thread(target=run, name=name, daemon=True).start()
+        return result

@@ -1,0 +1,33 @@
+"""A daemon of its own, a client and a tail for each test of the process."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from .client import Client
+from .daemon import Daemon
+from .tail import Tail
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
+    """A daemon that the test starts. What it printed is shown if the test fails."""
+    daemon = Daemon(tmp_path)
+    yield daemon
+    await daemon.close()
+    print(daemon.output)
+
+
+@pytest.fixture
+async def client(daemon: Daemon) -> AsyncIterator[Client]:
+    """A client of that daemon."""
+    async with Client(daemon) as client:
+        yield client
+
+
+@pytest.fixture
+async def tail(daemon: Daemon) -> AsyncIterator[Tail]:
+    """A watcher of that daemon's log, over all its lives."""
+    async with Tail(daemon) as tail:
+        yield tail

@@ -1,0 +1,52 @@
+"""The examples of docs/authoring.md run, in their order, as one program."""
+
+import re
+import tomllib
+import typing
+from pathlib import Path
+
+from flockd import Context, Flock
+from flockd.config import Config
+from flockd.domain.fields import parse_fields
+from flockd.options import AgentOptions
+
+PAGE = Path(__file__).parents[2] / "docs" / "authoring.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[tuple[int, str]]:
+    """The code of each block that is exactly of this language, with the number of its first line."""
+    return [
+        (TEXT.count("\n", 0, found.start()) + 2, found[1])
+        for found in re.finditer(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    ]
+
+
+def test_the_examples_run() -> None:
+    program: dict[str, object] = {"__name__": "authoring"}
+    for line, code in blocks("python"):
+        exec(compile("\n" * (line - 1) + code, str(PAGE), "exec"), program)
+    flock = program["flock"]
+    assert isinstance(flock, Flock)
+    flock.validate()
+    assert len(flock.agents()) == code_count("@flock.agent")
+
+
+def code_count(text: str) -> int:
+    return sum(code.count(text) for _, code in blocks("python"))
+
+
+def test_the_tables_of_the_configuration_are_right() -> None:
+    ((_, code),) = blocks("toml")
+    config = Config.model_validate(tomllib.loads(code))
+    for fields in (config.types[0].fields, config.agents[0].input, config.agents[0].output):
+        assert fields is not None
+        assert parse_fields(fields)
+
+
+def test_every_option_and_member_is_told() -> None:
+    told = set(re.findall(r"`(?:await )?(\w+)", "\n".join(re.findall(r"^\| (.*?) \|", TEXT, re.MULTILINE))))
+    assert set(AgentOptions.__annotations__) <= told
+    members = {name for name in vars(Context) if not name.startswith("_")}
+    members |= set(typing.get_type_hints(Context.__init__)) - {"return", "on_progress", "on_write"}
+    assert members <= told

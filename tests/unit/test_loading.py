@@ -1,0 +1,359 @@
+"""Finding the flock to serve, and what a configuration declares on top of it."""
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flockd.config import AgentTable, Config, TypeTable
+from flockd.engines.base import Context, Output
+from flockd.flock import Flock
+from flockd.loading import LoadError, load_flock, with_tables
+from flockd.options import AgentOptions
+
+AGENTS = '''
+from pydantic import BaseModel
+
+from flockd import Flock
+
+flock = Flock("a-model", name="{name}", description="Loaded.")
+
+
+class {type}(BaseModel):
+    text: str
+
+
+@flock.agent
+async def {agent}(idea: {type}) -> None:
+    """Reads."""
+'''
+
+FUNCTIONS = '''
+from pydantic import BaseModel
+
+
+class Idea(BaseModel):
+    text: str
+
+
+def shout(question):
+    """Says it louder.
+
+    Much louder.
+    """
+    return {"answer": question.text.upper()}
+
+
+async def think(idea: Idea) -> Idea:
+    return idea
+
+
+NOT_A_FLOCK = 5
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory; what is imported from it is forgotten again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        module_file = getattr(sys.modules[name], "__file__", None)
+        if module_file and Path(module_file).is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(textwrap.dedent(text), encoding="utf-8")
+
+
+def refused(load: Callable[[], Any]) -> str:
+    with pytest.raises(LoadError) as wrong:
+        load()
+    return str(wrong.value)
+
+
+def table(**options: Any) -> AgentTable:
+    return AgentTable(**{"name": "shouter", "function": "functions:shout", **options})
+
+
+def nothing(context: str = "r") -> Context:
+    async def query(type: str | None, where: str | None, limit: int, scope: str) -> list[Any]:
+        return []
+
+    return Context(
+        agent="a",
+        correlation_id="c",
+        run_id=context,
+        attempt=1,
+        inputs=(),
+        on_progress=lambda fraction, phase, message: None,
+        on_write=lambda text: None,
+        query=query,
+    )
+
+
+# Which flock
+
+
+def test_without_anything_it_is_the_demo(folder: Path) -> None:
+    loaded = load_flock(Config())
+    assert loaded.name == "demo"
+    assert "code_reviewer" in loaded.agents()
+
+
+def test_a_target_names_a_flock_in_the_working_directory(folder: Path) -> None:
+    write(folder / "mine.py", AGENTS.format(name="mine", type="Idea", agent="reader"))
+    loaded = load_flock(Config(modules=["ignored"]), "mine:flock")
+    assert (loaded.name, loaded.model, loaded.description) == ("mine", "a-model", "Loaded.")
+    assert list(loaded.agents()) == ["reader"]
+    assert loaded.agents()["reader"].description == "Reads."
+
+
+def test_a_target_in_src_and_in_a_package_and_behind_an_attribute(folder: Path) -> None:
+    write(
+        folder / "src" / "pack" / "mod.py",
+        AGENTS.format(name="mine", type="Idea", agent="reader") + "\nclass Holder:\n    inner = flock\n",
+    )
+    assert load_flock(Config(), "pack.mod:Holder.inner").name == "mine"
+
+
+def test_modules_are_merged_and_their_own_flocks_stay_as_they_are(folder: Path) -> None:
+    write(folder / "one.py", AGENTS.format(name="one", type="Idea", agent="first"))
+    write(
+        folder / "two.py",
+        AGENTS.format(name="two", type="Note", agent="second") + "\nfrom one import flock as other\n",
+    )
+    config = Config(modules=["one", "two"])
+    for _ in range(2):  # a second load finds the same
+        loaded = load_flock(config)
+        assert loaded.name == "one"
+        assert list(loaded.agents()) == ["first", "second"]
+        assert list(loaded.types()) == ["Idea", "Note"]
+    assert list(sys.modules["one"].flock.agents()) == ["first"]
+
+
+def test_agents_of_the_configuration_alone_are_a_flock(folder: Path) -> None:
+    write(folder / "functions.py", FUNCTIONS)
+    loaded = load_flock(Config(agents=[AgentTable(name="thinker", function="functions:think")]))
+    assert list(loaded.agents()) == ["thinker"]
+    assert list(loaded.types()) == ["Idea"]
+
+
+# What is wrong with it
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("mine", "'mine' names nothing: write MODULE:ATTR, such as mine:flock"),
+        ("src/mine.py:flock", "'src/mine.py:flock' names nothing: write MODULE:ATTR, such as src.mine:flock"),
+        (":flock", "':flock' names nothing: write MODULE:ATTR, such as my_agents:flock"),
+        ("mine:flok", "mine:flok: mine has no flok: did you mean flock?"),
+        ("mine:zzz", "mine:zzz: mine has no zzz"),
+        ("mine:Idea", "mine:Idea is a ModelMetaclass, not a Flock: name the object that Flock(…) made"),
+    ],
+)
+def test_a_wrong_target_is_refused(folder: Path, target: str, sentence: str) -> None:
+    write(folder / "mine.py", AGENTS.format(name="mine", type="Idea", agent="reader"))
+    assert refused(lambda: load_flock(Config(), target)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "line"),
+    [
+        ("x = 1\n\nx.y\n", "AttributeError: 'int' object has no attribute 'y'", 3),
+        ("import flockd\nimport gone_missing\n", "ModuleNotFoundError: No module named 'gone_missing'", 2),
+        ("x = 1\nx = = 2\n", "SyntaxError: invalid syntax (broken.py, line 2)", 2),
+        ("raise SystemExit('stop')\n", "SystemExit: stop", 1),
+    ],
+)
+def test_a_failed_import_names_the_folders_and_the_line(
+    folder: Path, source: str, error: str, line: int
+) -> None:
+    write(folder / "src" / "keep", "")
+    write(folder / "broken.py", source)
+    assert refused(lambda: load_flock(Config(), "broken:flock")) == (
+        f"the module broken cannot be imported (looked in {folder} and {folder / 'src'}, and the installed "
+        "packages): "
+        f"{error} ({folder / 'broken.py'}:{line})"
+    )
+
+
+def test_a_module_that_is_not_there_names_the_folders(folder: Path) -> None:
+    assert refused(lambda: load_flock(Config(modules=["absent_module"]))) == (
+        f"the module absent_module cannot be imported (looked in {folder}, and the installed packages): "
+        "ModuleNotFoundError: No module named 'absent_module'"
+    )
+
+
+def test_a_wrong_declaration_names_the_line(folder: Path) -> None:
+    write(
+        folder / "mine.py",
+        """
+        from flockd import Flock
+        flock = Flock()
+
+        @flock.agent(retries=1)
+        async def lost(x) -> None: ...
+        """,
+    )
+    sentence = refused(lambda: load_flock(Config(), "mine:flock"))
+    assert sentence.startswith("agent lost: the parameter x has no annotation: ")
+    assert sentence.endswith(f" ({folder / 'mine.py'}:5)")
+
+
+def test_a_module_without_a_flock_is_refused(folder: Path) -> None:
+    write(folder / "functions.py", FUNCTIONS)
+    assert refused(lambda: load_flock(Config(modules=["functions"]))) == (
+        "the module functions (modules in the configuration) has no flock: write flock = Flock() in it, "
+        "or take it off the list"
+    )
+
+
+def test_two_modules_with_one_agent_name_are_refused(folder: Path) -> None:
+    write(folder / "one.py", AGENTS.format(name="one", type="Idea", agent="first"))
+    write(folder / "two.py", AGENTS.format(name="two", type="Note", agent="First"))
+    assert refused(lambda: load_flock(Config(modules=["one", "two"]))).startswith(
+        "agent First: there is already an agent first"
+    )
+
+
+# Tables
+
+
+def test_types_of_the_configuration(folder: Path) -> None:
+    config = Config(
+        types=[
+            TypeTable(
+                name="Question", fields="text: str | What to ask", description="A question.", version=2
+            ),
+            TypeTable(name="Ticket", schema={"type": "object", "required": ["id"]}),
+        ]
+    )
+    types = with_tables(config, Flock()).types()
+    assert (types["Question"].version, types["Question"].description) == (2, "A question.")
+    assert types["Question"].parse(b'{"text": "x"}').text == "x"
+    assert types["Ticket"].parse(b'{"id": 1}') == {"id": 1}
+
+
+async def test_an_agent_of_the_configuration(folder: Path) -> None:
+    write(folder / "functions.py", FUNCTIONS)
+    agent_table = table(
+        name="loud-speaker",
+        input="text: str",
+        output="answer: str | Louder",
+        description="Speaks up.",
+        where="text != ''",
+        max_concurrency=2,
+        retries=3,
+        timeout="30s",
+        priority="high",
+        from_agents=["external"],
+        tags=["a"],
+        labels=["l"],
+        tenant="acme",
+        visibility={"kind": "Private", "agents": ["listener"]},
+        prevent_self_trigger=False,
+    )
+    loaded = load_flock(Config(agents=[agent_table]))
+    agent = loaded.agents()["loud-speaker"]
+    assert agent.subscription.types == ("LoudSpeakerInput",)
+    assert agent.outputs == ("LoudSpeakerOutput",)
+    assert agent.description == "Speaks up."
+    assert (agent.max_concurrency, agent.retries, agent.timeout_seconds) == (2, 3, 30.0)
+    assert agent.priority is not None
+    assert agent.priority.name == "high"
+    assert (agent.subscription.from_agents, agent.subscription.tags) == ({"external"}, {"a"})
+    assert (agent.labels, agent.tenant, agent.subscription.prevent_self_trigger) == ({"l"}, "acme", False)
+    assert agent.subscription.where is not None
+    assert agent.visibility is not None
+    assert agent.visibility.kind == "Private"
+
+    class Inline:
+        loop: Any = None
+
+        async def start(self, work: Callable[[], Any], name: str) -> Any:
+            return work()
+
+    question = loaded.types()["LoudSpeakerInput"].parse(b'{"text": "hi"}')
+    outputs = await loaded.engine("loud-speaker").run([question], nothing(), Inline())
+    assert outputs == [Output("LoudSpeakerOutput", {"answer": "HI"})]
+
+
+def test_an_agent_of_the_configuration_has_the_decorators_defaults(folder: Path) -> None:
+    write(folder / "functions.py", FUNCTIONS)
+    agent = load_flock(Config(agents=[table(input="text: str", output="answer: str")])).agents()["shouter"]
+    assert agent.description == "Says it louder."
+    assert (agent.max_concurrency, agent.retries, agent.timeout_seconds) == (64, 0, 600.0)
+    assert agent.subscription.prevent_self_trigger
+
+
+def test_tables_come_on_top_of_a_target(folder: Path) -> None:
+    write(folder / "mine.py", AGENTS.format(name="mine", type="Idea", agent="reader"))
+    write(folder / "functions.py", FUNCTIONS)
+    config = Config(agents=[table(input="text: str", output="answer: str")])
+    assert list(load_flock(config, "mine:flock").agents()) == ["reader", "shouter"]
+
+
+def test_the_table_and_the_decorator_have_the_same_options() -> None:
+    in_tables = set(AgentTable.model_fields) - {"engine", "function", "input", "output"}
+    assert in_tables == set(AgentOptions.__annotations__) - {"consumes", "publishes"}
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (
+            {"types": [TypeTable(name="X", fields="a: string")]},
+            "artifact type X ([[types]]): the fields 'a: string': at character 4: 'string' is no type",
+        ),
+        (
+            {"types": [TypeTable(name="X", schema={"type": "objekt"})]},
+            "artifact type X: this is no JSON Schema: ",
+        ),
+        (
+            {"types": [TypeTable(name="X", fields="a: int"), TypeTable(name="X", fields="b: int")]},
+            "artifact type X: ",
+        ),
+        (
+            {"agents": [table(input="a", output="b: str")]},
+            "agent shouter ([[agents]]): input: the fields 'a': at character 1: the field a has no type",
+        ),
+        (
+            {"agents": [table(function="functions:shoot")]},
+            "agent shouter ([[agents]]): functions:shoot: functions has no ",
+        ),
+        (
+            {"agents": [table(function="functions:NOT_A_FLOCK")]},
+            "agent shouter: 5 is not a function: write an async def or a def",
+        ),
+        (
+            {"agents": [table(function="absent:x")]},
+            "agent shouter ([[agents]]): the module absent cannot be imported",
+        ),
+        (
+            {"agents": [table(output="answer: str")]},
+            "agent shouter: the parameter question has no annotation: ",
+        ),
+        ({"agents": [table(input="text: str")]}, "agent shouter: it does not say what it publishes: "),
+        (
+            {"agents": [table(input="t: str", output="a: str", timeout="soon")]},
+            "agent shouter: timeout: 'soon' is ",
+        ),
+        (
+            {"agents": [table(name="a b", input="t: str", output="a: str")]},
+            "agent 'a b': a name begins with a letter",
+        ),
+    ],
+)
+def test_wrong_tables_are_refused(folder: Path, config: dict[str, Any], sentence: str) -> None:
+    write(folder / "functions.py", FUNCTIONS)
+    assert refused(lambda: load_flock(Config(**config))).startswith(sentence)
