@@ -46,13 +46,27 @@ _FLUSH_SECONDS = 0.2
 class Daemon:
     """The life of one flockd: starting, ready, draining; and how it is ended by what it cannot survive."""
 
-    def __init__(self, config: Config, flock: Flock) -> None:
+    def __init__(self, config: Config, flock: Flock, app: web.Application) -> None:
         self.config = config
         self.flock = flock
+        self.metrics = setup(
+            app,
+            ApiSettings(
+                body_bytes=config.limits.body_bytes,
+                bulk_body_bytes=config.limits.bulk_body_bytes,
+                bulk_items=config.limits.bulk_items,
+                sync_wait_seconds=config.limits.sync_wait_seconds,
+                offset_max=config.limits.offset_max,
+                tags_per_artifact=config.limits.tags_per_artifact,
+                tag_chars=config.limits.tag_chars,
+                json_depth=config.limits.json_depth,
+                scratch_dir=config.store.path.parent,
+            ),
+        )
         self.state: Literal["starting", "ready", "draining"] = "starting"
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done with a sentence when the process must end."""
-        self.path = sqlite.path_of(config.store.address)
+        self.path = config.store.path
         self._drained: asyncio.Task[None] | None = None
 
     @property
@@ -221,21 +235,7 @@ def make_app(config: Config, flock: Flock) -> web.Application:
     """The whole daemon as an aiohttp application; entering its lifetime starts it, leaving it drains it."""
     flock.validate(reserved_names(ROUTES))
     app = web.Application(client_max_size=config.limits.bulk_body_bytes)
-    daemon = Daemon(config, flock)
-    daemon.metrics = setup(
-        app,
-        ApiSettings(
-            body_bytes=config.limits.body_bytes,
-            bulk_body_bytes=config.limits.bulk_body_bytes,
-            bulk_items=config.limits.bulk_items,
-            sync_wait_seconds=config.limits.sync_wait_seconds,
-            offset_max=config.limits.offset_max,
-            tags_per_artifact=config.limits.tags_per_artifact,
-            tag_chars=config.limits.tag_chars,
-            json_depth=config.limits.json_depth,
-            scratch_dir=daemon.path.parent,
-        ),
-    )
+    daemon = Daemon(config, flock, app)
     app[DAEMON] = daemon
     app.cleanup_ctx.append(daemon.live)
 

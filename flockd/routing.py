@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -88,3 +88,12 @@ class Route:
     @property
     def description(self) -> str:
         return " ".join(" ".join((self.handler.__doc__ or "").strip().splitlines()[1:]).split())
+
+
+def reserved_names(routes: Iterable[Route]) -> set[str]:
+    """The first segments under /api/v1 that have routes: agents and flows may not be called so."""
+    prefix = "/api/v1/"
+    firsts = {
+        route.path.removeprefix(prefix).split("/")[0] for route in routes if route.path.startswith(prefix)
+    }
+    return {first for first in firsts if not first.startswith("{")}

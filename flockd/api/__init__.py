@@ -28,5 +28,5 @@ def setup(app: web.Application, settings: ApiSettings, tables: Sequence[Route] =
     app.middlewares.append(problems)
     app.on_response_prepare.append(add_headers)
     add_routes(app, routes, settings)
-    write_documents(app, routes)
+    write_documents(app, routes, settings)
     return metrics

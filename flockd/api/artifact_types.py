@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from flockd.api.keys import BOARD
+from flockd.api.listing import check_offset
 from flockd.api.queries import Page
 from flockd.routing import Call
 
@@ -12,6 +13,7 @@ from flockd.routing import Call
 async def list_types(call: Call[Page, None]) -> bytes:
     """List artifact types with their schemas."""
     query = call.query
+    check_offset(call.app, query)
     types = sorted(call.app[BOARD].types.values(), key=lambda artifact_type: artifact_type.name)
     shown = [
         {

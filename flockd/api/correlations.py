@@ -51,7 +51,7 @@ def _not_found(correlation_id: str) -> dict[str, Any]:
 async def list_correlations(call: Call[CorrelationPage, None]) -> bytes:
     """List workflows, the newest first."""
     query = call.query
-    check_offset(call.app, query, "the filters")
+    check_offset(call.app, query)
     found, total = await call.app[READS].correlations(
         state=query.state, name=query.name, dialect=query.dialect, limit=query.limit, offset=query.offset
     )

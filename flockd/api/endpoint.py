@@ -37,32 +37,25 @@ class Endpoint:
             query = validated_query(route.query, request.query)
         body: BaseModel | bytes | None = None
         parsed: Any = None
-        if route.body is not None or (request.can_read_body and request.method != "GET"):
+        if route.method != "GET":
             body, parsed = await self._body(request)
         answer = await route.handler(Call(request, query, body, parsed))
         return web.Response(body=answer, headers=_JSON_HEADERS) if isinstance(answer, bytes) else answer
 
     async def _body(self, request: web.Request) -> tuple[BaseModel | bytes | None, Any]:
-        if not request.can_read_body:
-            return _no_body(self._route)
-        media = json_body.media_type(request, self._route.body_media)
-        raw = await json_body.read(request, self._body_max, self._body_setting)
-        if not raw and self._route.body is None:
-            return None, None
-        if media != JSON:
-            return raw, None
-        parsed = json_body.parse(raw, self._depth_max)
-        if self._route.body is not None:
-            return validated(self._route.body, parsed), parsed
-        if parsed != {}:
+        """The body as the route's model (or as bytes, where it is none of JSON's), and as plain data."""
+        route, raw = self._route, b""
+        if request.can_read_body:
+            media = json_body.media_type(request, route.body_media)
+            raw = await json_body.read(request, self._body_max, self._body_setting)
+            if media != JSON:
+                return raw, None
+        if route.body is not None:
+            parsed = json_body.parse(raw, self._depth_max)
+            return validated(route.body, parsed), parsed
+        if raw and json_body.parse(raw, self._depth_max) != {}:
             raise InvalidInput("This route takes no body")
-        return None, parsed
-
-
-def _no_body(route: Route) -> tuple[None, None]:
-    if route.body is not None:
-        raise InvalidInput.field("", "The request needs a JSON body", "missing")
-    return None, None
+        return None, None
 
 
 def _refuse_unless_ready(request: web.Request) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from flockd.api.keys import HUB, READS
+from flockd.api.keys import STREAMS
 from flockd.api.queries import EventsWanted
 from flockd.routing import Call
 from flockd.streams import sse
@@ -17,13 +17,14 @@ async def stream_events(call: Call[EventsWanted, None]) -> web.StreamResponse:
 
     From `Last-Event-ID` (it wins), `after` or the start on, and then for as long as the client stays.
     """
-    query = call.query
+    query, request = call.query, call.request
+    if request.method == hdrs.METH_HEAD:
+        return web.Response(content_type="text/event-stream")
     return await sse.stream(
-        call.request,
-        call.app[HUB],
-        call.app[READS],
+        request,
+        call.app[STREAMS],
         query.filter(),
-        query.after,
-        query.from_ == "start",
-        call.request.headers.get(LAST_EVENT_ID),
+        after=query.after,
+        from_start=query.from_ == "start",
+        last_event_id=request.headers.get(LAST_EVENT_ID),
     )

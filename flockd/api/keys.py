@@ -12,6 +12,7 @@ from flockd.api.metrics import Metrics
 from flockd.board import Board
 from flockd.store.reads import Reads
 from flockd.streams.hub import Hub
+from flockd.streams.streams import Streams
 
 
 class ApiSettings(NamedTuple):
@@ -67,6 +68,7 @@ class Daemon(Protocol):
 BOARD = web.AppKey("BOARD", Board)
 READS = web.AppKey("READS", Reads)
 HUB = web.AppKey("HUB", Hub)
+STREAMS = web.AppKey("STREAMS", Streams)
 SETTINGS = web.AppKey("SETTINGS", ApiSettings)
 DAEMON: web.AppKey[Daemon] = web.AppKey("DAEMON", Daemon)
 METRICS = web.AppKey("METRICS", Metrics)

@@ -24,8 +24,8 @@ def identity(call: Call[Any, Any], part: str, noun: str) -> str:
     return found
 
 
-def check_offset(app: web.Application, wanted: Page, instead: str) -> None:
-    """Raises InvalidInput past `limits.offset_max`; `instead` is what a client should narrow or step by."""
+def check_offset(app: web.Application, wanted: Page, instead: str = "the filters") -> None:
+    """Raises InvalidInput past `limits.offset_max`; `instead` is what a client should use to get there."""
     most = app[SETTINGS].offset_max
     if wanted.offset > most:
         raise InvalidInput.field(

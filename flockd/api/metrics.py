@@ -15,6 +15,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _RUN_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 _COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 _GROUP_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -30,6 +31,10 @@ class BoardFigures(NamedTuple):
     """0 where nothing is ready."""
     head: int
     """Seq of the newest event."""
+    subscribers: int
+    """Open streams."""
+    cut_readers: int
+    """Streams that were cut since the process began, because their readers took nothing."""
     ready: bool
     """Whether the daemon takes work."""
 
@@ -60,6 +65,12 @@ class Metrics:
             buckets=_GROUP_BUCKETS,
             registry=self._registry,
         )
+        self._lag = Histogram(
+            "flockd_loop_lag_seconds",
+            "How much later than due the event loop came round",
+            buckets=_LAG_BUCKETS,
+            registry=self._registry,
+        )
         self._rejected = Counter(
             "flockd_http_requests_rejected",
             "Requests that were answered with an error, by its code",
@@ -76,7 +87,12 @@ class Metrics:
         """After each attempt of a run; the outcome is one of a few words."""
         self._runs.labels(outcome).observe(seconds)
 
+    def observe_lag(self, seconds: float) -> None:
+        """Some times a second, by the watchdog."""
+        self._lag.observe(seconds)
+
     def rejected(self, code: str) -> None:
+        """After each request that was answered with an error."""
         self._rejected.labels(code).inc()
 
     def render(self, figures: BoardFigures) -> bytes:
@@ -113,4 +129,10 @@ class _Figures(Collector):
             value=figures.oldest_ready_seconds,
         )
         yield GaugeMetricFamily("flockd_log_head", "Seq of the newest event", value=figures.head)
+        yield GaugeMetricFamily("flockd_stream_subscribers", "Open streams", value=figures.subscribers)
+        yield CounterMetricFamily(
+            "flockd_stream_readers_cut",
+            "Streams whose readers took nothing and were cut",
+            value=figures.cut_readers,
+        )
         yield GaugeMetricFamily("flockd_ready", "1 while the daemon takes work", value=float(figures.ready))

@@ -11,7 +11,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from flockd.api.answers import Problem
-from flockd.api.idempotency import IDEMPOTENCY_KEY, X_IDEMPOTENCY_KEY
+from flockd.api.bodies import BulkBody
+from flockd.api.events import LAST_EVENT_ID
+from flockd.api.idempotency import IDEMPOTENCY_KEY, KEY, X_IDEMPOTENCY_KEY
+from flockd.api.keys import ApiSettings
 from flockd.api.middleware import X_REQUEST_ID
 from flockd.api.problem import PROBLEM_JSON
 from flockd.api.publication import X_CORRELATION_ID
@@ -56,8 +59,8 @@ _TAGS = {
 }
 
 
-def document(routes: Sequence[Route], version: str) -> Json:
-    """The whole document. Operations are those routes that are `documented`."""
+def document(routes: Sequence[Route], version: str, settings: ApiSettings) -> Json:
+    """The whole document. Operations are the routes that are `documented`, limits those that are set."""
     shown = [route for route in routes if route.documented]
     models = dict.fromkeys(model for route in shown for model in _models(route))
     refs, definitions = models_json_schema(list(models), ref_template=_REF)
@@ -65,13 +68,16 @@ def document(routes: Sequence[Route], version: str) -> Json:
     for route in shown:
         paths.setdefault(_PART.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route, refs)
     used = dict.fromkeys(route.tag for route in shown)
-    return {
+    found = {
         "openapi": "3.1.0",
         "info": {"title": "flockd", "version": version, "description": DESCRIPTION},
         "tags": [{"name": tag, "description": _TAGS.get(tag, "")} for tag in used],
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
     }
+    _set_limits(found, settings)
+    _require_discriminators(found)
+    return found
 
 
 Refs = Mapping[Any, Json]
@@ -148,25 +154,59 @@ def _resolved(schema: Any, definitions: Json) -> Any:
     return {key: _resolved(value, definitions) for key, value in schema.items()}
 
 
+def _set_limits(document: Json, settings: ApiSettings) -> None:
+    """What models cannot say, since it is configured."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation["parameters"]:
+                if (parameter["in"], parameter["name"]) == ("query", "offset"):
+                    parameter["schema"]["maximum"] = settings.offset_max
+    for name, schema in document["components"]["schemas"].items():
+        properties = schema.get("properties", {})
+        if name.endswith("Body") and "tags" in properties:
+            properties["tags"]["maxItems"] = settings.tags_per_artifact
+            properties["tags"]["items"]["maxLength"] = settings.tag_chars
+        if name == BulkBody.__name__:
+            properties["items"]["maxItems"] = settings.bulk_items
+
+
+def _require_discriminators(document: Json) -> None:
+    """A field with a default is not required, but without this one nobody knows which model is meant."""
+    schemas = document["components"]["schemas"]
+    for schema in list(schemas.values()):
+        for branch in _unions(schema):
+            discriminator = branch["discriminator"]
+            for ref in discriminator["mapping"].values():
+                model = schemas[ref.rpartition("/")[2]]
+                model["required"] = sorted({*model.get("required", ()), discriminator["propertyName"]})
+
+
+def _unions(schema: Any) -> Iterator[Json]:
+    if isinstance(schema, dict):
+        if "discriminator" in schema:
+            yield schema
+        for child in schema.values():
+            yield from _unions(child)
+    elif isinstance(schema, list):
+        for child in schema:
+            yield from _unions(child)
+
+
 def _header_parameters(route: Route) -> Iterator[Json]:
-    yield _header(X_REQUEST_ID, "Comes back with the answer, and stands in the log beside errors.", 128)
+    yield _header(
+        X_REQUEST_ID, "Comes back if it is 1 to 128 safe characters, and stands in the log beside errors."
+    )
     if route.publishes:
         meaning = "The same key with the same body is the same request: it takes effect once."
-        yield _header(X_IDEMPOTENCY_KEY, meaning, 255)
-        yield _header(IDEMPOTENCY_KEY, f"As {X_IDEMPOTENCY_KEY}.", 255)
-        yield {
-            "name": X_CORRELATION_ID,
-            "in": "header",
-            "required": False,
-            "description": "The workflow, as `correlation_id` in the body.",
-            "schema": {"type": "string", "format": "uuid"},
-        }
+        yield _header(X_IDEMPOTENCY_KEY, meaning, pattern=f"^{KEY}$")
+        yield _header(IDEMPOTENCY_KEY, f"As {X_IDEMPOTENCY_KEY}.", pattern=f"^{KEY}$")
+        yield _header(X_CORRELATION_ID, "The workflow, as `correlation_id` in the body.", format="uuid")
     if "text/event-stream" in route.response_media:
-        yield _header("Last-Event-ID", "The seq after which the stream goes on; it wins over `after`.", 20)
+        yield _header(LAST_EVENT_ID, "The seq after which the stream goes on; it wins over `after`.")
 
 
-def _header(name: str, description: str, length: int) -> Json:
-    schema = {"type": "string", "maxLength": length}
+def _header(name: str, description: str, **keywords: str) -> Json:
+    schema = {"type": "string", **keywords}
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from aiohttp import hdrs, web
 
 from flockd.api import metrics as prometheus
-from flockd.api.keys import BOARD, DAEMON, METRICS, READS
+from flockd.api.keys import BOARD, DAEMON, METRICS, READS, STREAMS
 from flockd.domain.moment import now_ms
 from flockd.domain.run import OPEN
 from flockd.errors import Unavailable
@@ -36,7 +36,7 @@ async def metrics(call: Call[None, None]) -> web.StreamResponse:
     The totals are the stored ones: a restart does not set them back.
     """
     app = call.app
-    reads, daemon = app[READS], app[DAEMON]
+    reads, daemon, streams = app[READS], app[DAEMON], app[STREAMS]
     totals, position = await reads.totals(), await reads.log_position()
     oldest_ready_at = await reads.oldest_ready_at()
     open_runs = Counter({state.value: 0 for state in sorted(OPEN)})
@@ -52,6 +52,8 @@ async def metrics(call: Call[None, None]) -> web.StreamResponse:
             if oldest_ready_at is None
             else max(0.0, (now_ms() - oldest_ready_at) / 1000),
             head=position.head,
+            subscribers=streams.count,
+            cut_readers=streams.cut_readers,
             ready=daemon.state == "ready",
         )
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import hdrs, web
 
-import flockd
+from flockd import __version__
 from flockd.api.keys import DAEMON
 from flockd.errors import NotFound
 from flockd.routing import Call
@@ -24,6 +24,8 @@ PAGE_POLICY = (
 """Swagger UI and Redoc write styles. `{scripts}` names the inline scripts of a page by their hashes."""
 
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+_MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+"""What browsers insist on, and systems disagree about."""
 _REVALIDATE = "no-cache"
 _VENDORED = "public, max-age=86400"
 """What others made changes only with a release."""
@@ -31,7 +33,7 @@ _VENDORED = "public, max-age=86400"
 
 def static_root() -> Path:
     """The folder of the page: inside the package where it was installed from a wheel, else beside it."""
-    package = Path(flockd.__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "static"
     return inside if inside.is_dir() else package.parent / "static"
 
@@ -84,7 +86,7 @@ def _index(call: Call[Any, Any]) -> bytes:
     return orjson.dumps(
         {
             "name": call.app[DAEMON].name,
-            "version": flockd.__version__,
+            "version": __version__,
             "docs": "/docs",
             "redoc": "/redoc",
             "openapi": "/openapi.json",
@@ -127,6 +129,7 @@ async def static_file(call: Call[None, None]) -> web.StreamResponse:
     path = _files().get(name)
     if path is None:
         raise NotFound(f"There is nothing at {call.request.path}")
-    return web.FileResponse(
-        path, headers={hdrs.CACHE_CONTROL: _VENDORED if name.startswith("vendor/") else _REVALIDATE}
-    )
+    headers = {hdrs.CACHE_CONTROL: _VENDORED if name.startswith("vendor/") else _REVALIDATE}
+    if path.suffix in _MEDIA:
+        headers[hdrs.CONTENT_TYPE] = _MEDIA[path.suffix]
+    return web.FileResponse(path, headers=headers)

@@ -14,7 +14,7 @@ from flockd.routing import Call
 async def list_runs(call: Call[RunPage, None]) -> bytes:
     """List runs, the newest first."""
     query = call.query
-    check_offset(call.app, query, "the filters")
+    check_offset(call.app, query)
     found, total = await call.app[READS].runs(
         agent=query.agent,
         state=query.state,

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import orjson
 from aiohttp import hdrs, web
 
-import flockd
+from flockd import __version__
 from flockd.api import convert, openapi
+from flockd.api.keys import ApiSettings
 from flockd.routing import JSON, Call, Route
 
 OPENAPI_31 = web.AppKey("OPENAPI_31", bytes)
 OPENAPI_30 = web.AppKey("OPENAPI_30", bytes)
 
 
-def write_documents(app: web.Application, routes: Sequence[Route]) -> None:
-    document = openapi.document(routes, flockd.__version__)
+def write_documents(app: web.Application, routes: Sequence[Route], settings: ApiSettings) -> None:
+    document = openapi.document(routes, __version__, settings)
     app[OPENAPI_31] = orjson.dumps(document)
     app[OPENAPI_30] = orjson.dumps(convert.to_openapi_30(document))
 

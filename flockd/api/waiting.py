@@ -41,9 +41,8 @@ async def wait(
     if ended is None or not published.fresh or watch.artifacts is None:
         return await _read(reads, published)
     state = "completed" if ended.kind is EventKind.correlation_completed else "failed"
-    return Outcome(
-        ended.at, state, watch.artifacts, [(agent, _message(error)) for agent, error in watch.errors]
-    )
+    errors = [(agent, str(orjson.loads(data)["error"]["message"])) for agent, data in watch.errors]
+    return Outcome(ended.at, state, watch.artifacts, errors)
 
 
 async def _wait_again(hub: Hub, reads: Reads, published: Published, timeout_seconds: float) -> Outcome:
@@ -60,7 +59,8 @@ async def _read(reads: Reads, published: Published) -> Outcome:
     if correlation is None:  # the board was emptied while somebody waited
         raise NotFound(f"The workflow {published.correlation_id} is no longer on the board")
     artifacts = await reads.round_artifacts(correlation)
-    errors = [(agent, _message(error)) for agent, error in await reads.round_errors(correlation)]
+    dead = await reads.round_errors(correlation)
+    errors = [(agent, str(orjson.loads(error)["message"])) for agent, error in dead]
     return Outcome(_ended_at(correlation, published.round), correlation.wire_state, artifacts, errors)
 
 
@@ -68,7 +68,3 @@ def _ended_at(correlation: Correlation, round: int) -> int | None:
     if correlation.state is CorrelationState.active and correlation.round <= round:
         return None
     return correlation.completed_at if correlation.completed_at is not None else correlation.last_activity_at
-
-
-def _message(error: bytes) -> str:
-    return str(orjson.loads(error)["message"])

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from flockd.domain.identity import parse_id
 from flockd.domain.moment import parse_iso
 
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_WHOLE = re.compile(r"-?[0-9]{1,40}")
 
 
 def _id(value: Any) -> str:
@@ -52,7 +52,7 @@ QueryMoment = Annotated[
 """An ISO 8601 time as milliseconds since the epoch; a naive one is UTC."""
 
 QueryInt = Annotated[int, BeforeValidator(_whole)]
-QuerySeq = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+QuerySeq = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
 QueryBool = Annotated[bool, BeforeValidator(_truth)]
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-21T02:00:00.000Z"])]

@@ -254,6 +254,7 @@ class Board:
             self._match(draft, value) if match else (),
             publication.correlation_id or new_id(),
             publication.priority,
+            publication.correlation_is_new or publication.correlation_id is None,
         )
 
     def _draft(self, publication: Publication, producer: str, value: Any) -> tuple[Draft, Any]:

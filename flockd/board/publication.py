@@ -26,6 +26,8 @@ class Publication(NamedTuple):
     visibility: Private | Labelled | Tenant | Public = PUBLIC
     correlation_id: str | None = None
     """A canonical UUID; None begins a correlation of its own."""
+    correlation_is_new: bool = False
+    """The caller has just made this id: no correlation can have it yet, and none is looked up."""
     priority: Priority | None = None
 
 
@@ -36,6 +38,12 @@ class Prepared(NamedTuple):
     agents: tuple[Agent, ...]
     correlation_id: str
     priority: Priority | None
+    correlation_is_new: bool
+
+    @property
+    def named_correlation(self) -> tuple[str, ...]:
+        """The correlation whose row is to be loaded, if there can be one."""
+        return () if self.correlation_is_new else (self.correlation_id,)
 
 
 class Published(NamedTuple):

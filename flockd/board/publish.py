@@ -25,7 +25,7 @@ class Publish:
 
     def needs(self) -> Needs:
         return Needs(
-            correlations=(self.prepared.correlation_id,),
+            correlations=self.prepared.named_correlation,
             keys=() if self.idempotency is None else (self.idempotency.digest,),
         )
 
@@ -59,7 +59,11 @@ class PublishMany:
 
     def needs(self) -> Needs:
         return Needs(
-            correlations=tuple(item.correlation_id for item in self.items if isinstance(item, Prepared)),
+            correlations=tuple(
+                item.correlation_id
+                for item in self.items
+                if isinstance(item, Prepared) and not item.correlation_is_new
+            ),
             keys=() if self.idempotency is None else (self.idempotency.digest,),
         )
 
@@ -103,7 +107,7 @@ class RunAgent:
 
     def needs(self) -> Needs:
         return Needs(
-            correlations=(self.inputs[0].correlation_id,),
+            correlations=self.inputs[0].named_correlation,
             keys=() if self.idempotency is None else (self.idempotency.digest,),
         )
 

@@ -8,13 +8,7 @@ from __future__ import annotations
 import click
 
 from flockd import __version__
-from flockd.cli.admin import backup, reset, verify
-from flockd.cli.check import check
-from flockd.cli.publish import publish
-from flockd.cli.run import run
-from flockd.cli.serve import serve
-from flockd.cli.status import status
-from flockd.cli.tail import tail
+from flockd.cli import admin, check, publish, run, serve, status, tail
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,5 +17,15 @@ def main() -> None:
     """Publish a typed artifact, and the agents that subscribe to its type wake up."""
 
 
-for _verb in (serve, check, publish, run, status, tail, verify, backup, reset):
+for _verb in (
+    serve.serve,
+    check.check,
+    publish.publish,
+    run.run,
+    status.status,
+    tail.tail,
+    admin.verify,
+    admin.backup,
+    admin.reset,
+):
     main.add_command(_verb)

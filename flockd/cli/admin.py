@@ -12,11 +12,12 @@ import click
 from flockd.cli.daemon import connect
 from flockd.cli.options import daemon_options, json_option, store_option, stored_file
 from flockd.cli.show import print_json
+from flockd.errors import FlockdError
 
 CHUNK_BYTES = 1024 * 1024
 
 
-@click.command()
+@click.command(short_help="Look for differences in the store.")
 @store_option
 @daemon_options
 @json_option
@@ -34,7 +35,10 @@ def verify(store: str | None, url: str, as_json: bool) -> None:
 def _verify_file(path: Path) -> list[str]:
     from flockd.store.verify import verify_path
 
-    return verify_path(path)
+    try:
+        return verify_path(path)
+    except FlockdError as error:
+        raise click.ClickException(error.message) from None
 
 
 async def _verify_daemon(url: str) -> list[str]:
@@ -43,7 +47,7 @@ async def _verify_daemon(url: str) -> list[str]:
     return [str(difference) for difference in answer["differences"]]
 
 
-@click.command()
+@click.command(short_help="Copy the store to a file, while the daemon runs.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @store_option
@@ -53,20 +57,11 @@ def backup(file: Path, force: bool, store: str | None, url: str, as_json: bool) 
     """Write a consistent copy of the store to FILE, while the daemon runs."""
     if file.exists() and not force:
         raise click.ClickException(f"{file} is there already: name another file, or replace it with --force.")
-    # Beside the target, so that the rename is atomic: FILE is a whole copy or is not there.
-    partial = file.with_name(file.name + ".tmp")
-    try:
-        partial.unlink(missing_ok=True)
-        if store:
-            _copy_file(stored_file(store), partial)
-        else:
-            asyncio.run(_download(url, partial))
-        size = partial.stat().st_size
-        partial.replace(file)
-    except OSError as error:
-        raise click.ClickException(f"{file} cannot be written: {error.strerror}.") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    if store:
+        _copy_file(stored_file(store), file)
+    else:
+        asyncio.run(_download(url, file))
+    size = file.stat().st_size
     if as_json:
         print_json({"file": str(file), "bytes": size})
     else:
@@ -76,19 +71,30 @@ def backup(file: Path, force: bool, store: str | None, url: str, as_json: bool) 
 def _copy_file(source: Path, target: Path) -> None:
     from flockd.store.sqlite import backup_path
 
-    backup_path(source, target)
+    try:
+        backup_path(source, target)
+    except FlockdError as error:
+        raise click.ClickException(error.message) from None
 
 
 async def _download(url: str, target: Path) -> None:
-    async with connect(url) as daemon, daemon.stream("GET", "/api/v1/admin/backup") as response:
-        with target.open("wb") as copy:
-            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                copy.write(chunk)
-            copy.flush()
-            os.fsync(copy.fileno())
+    # Beside the target, so that the rename is atomic: the target is a whole copy or is not there.
+    partial = target.with_name(target.name + ".tmp")
+    try:
+        async with connect(url) as daemon, daemon.stream("GET", "/api/v1/admin/backup") as response:
+            with partial.open("wb") as copy:
+                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                    copy.write(chunk)
+                copy.flush()
+                os.fsync(copy.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}.") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-@click.command()
+@click.command(short_help="Delete everything on the board.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @daemon_options
 @json_option

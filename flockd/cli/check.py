@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from flockd.cli.options import config_option, json_option, load_config
+from flockd.cli.options import config_option, json_option, load_config, load_target
 from flockd.cli.show import print_json
 
 if TYPE_CHECKING:
+    from flockd.config import Config
     from flockd.flock import Flock
 
 
-@click.command()
+@click.command(short_help="Load the configuration and the agents, and show them.")
 @click.argument("target", metavar="[MODULE:ATTR]", required=False)
 @config_option
 @json_option
 def check(target: str | None, config_file: Path | None, as_json: bool) -> None:
     """Load the configuration and the flock as `serve` does, and print its types and agents."""
     settings = load_config(config_file)
-    for warning in settings.warnings():
-        click.echo(f"Warning: {warning}", err=True)
-    from flockd.loading import LoadError, load_flock
-
-    try:
-        flock = load_flock(settings, target)
-    except LoadError as error:
-        raise click.ClickException(str(error)) from None
+    flock = load_target(settings, target)
+    asyncio.run(_compose(settings, flock))
     if as_json:
         print_json(_document(flock))
     else:
         _print_tables(flock)
+
+
+async def _compose(settings: Config, flock: Flock) -> None:
+    """Put the daemon together without starting it: what only shows then is refused here, too."""
+    from flockd.app import make_app
+    from flockd.declaration import DeclarationError
+
+    try:
+        make_app(settings, flock)
+    except DeclarationError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _document(flock: Flock) -> dict[str, Any]:
@@ -62,19 +69,26 @@ def _document(flock: Flock) -> dict[str, Any]:
 
 def _print_tables(flock: Flock) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    types = Table("type", "fields", title="Types", title_justify="left")
+    types = Table(Column("type", no_wrap=True), "fields", title="Types", title_justify="left")
     for kind in flock.types().values():
         types.add_row(Text(kind.name), Text("\n".join(field_lines(kind.schema))))
-    agents = Table("agent", "wakes on", "publishes", "what it does", title="Agents", title_justify="left")
+    agents = Table(
+        Column("agent", no_wrap=True),
+        Column("wakes on", no_wrap=True),
+        Column("publishes", no_wrap=True),
+        Column("what it does", ratio=1),
+        title="Agents",
+        title_justify="left",
+    )
     for agent in flock.agents().values():
-        between = " and " if agent.subscription.mode == "all" else " or "
+        between = " and\n" if agent.subscription.mode == "all" else " or\n"
         agents.add_row(
             Text(agent.name),
             Text(between.join(agent.subscription.types)),
-            Text(", ".join(agent.outputs)),
+            Text("\n".join(agent.outputs)),
             Text(agent.description),
         )
     console = Console()

@@ -31,9 +31,12 @@ class Daemon:
     """One daemon. Made by `connect`."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self.url = url
+        try:
+            self._base = URL(url)
+        except ValueError:
+            raise _no_url(url) from None
+        self.url = url.rstrip("/")
         self._session = session
-        self._base = URL(url)
 
     async def get(self, path: str, query: Query = ()) -> Any:
         """The JSON of a GET. Raises DaemonError for any other status than 200."""
@@ -87,7 +90,7 @@ class Daemon:
                     raise await self._refusal(response)
                 yield response
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            raise DaemonError(f"{self.url} is not a URL of a daemon: write http://HOST:PORT.") from None
+            raise _no_url(self.url) from None
         except aiohttp.ClientConnectorError:
             raise Unreachable(f"There is no daemon at {self.url}: start one with `flockd serve`.") from None
         except TimeoutError:
@@ -114,6 +117,10 @@ class Daemon:
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Daemon]:
-    """A client of the daemon at `url`. Connects with the first request."""
+    """A client of the daemon at `url`; it connects with its first request. Raises DaemonError for no URL."""
     async with aiohttp.ClientSession() as session:
-        yield Daemon(session, url.rstrip("/"))
+        yield Daemon(session, url)
+
+
+def _no_url(text: str) -> DaemonError:
+    return DaemonError(f"{text} is not a URL of a daemon: write http://HOST:PORT.")

@@ -1,14 +1,18 @@
-"""The options that several verbs share, and the configuration as the command line loads it."""
+"""The options that several verbs share; the configuration and the flock as the command line loads them."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flockd.config import Config, ConfigError, sqlite_path
+
+if TYPE_CHECKING:
+    from flockd.flock import Flock
 
 DEFAULT_FILE = Path("config.toml")
 
@@ -51,6 +55,18 @@ def load_config(path: Path | None, overrides: Mapping[str, Mapping[str, object]]
         return Config.load(path, overrides)
     except ConfigError as error:
         raise click.ClickException(error.message) from None
+
+
+def load_target(config: Config, target: str | None) -> Flock:
+    """The flock that `serve` would serve; says first what an operator should be told of the configuration."""
+    for warning in config.warnings():
+        click.echo(f"Warning: {warning}", err=True)
+    from flockd.loading import LoadError, load_flock
+
+    try:
+        return load_flock(config, target)
+    except LoadError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def stored_file(url: str) -> Path:

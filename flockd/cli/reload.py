@@ -69,11 +69,11 @@ class Reloader:
                 return child.wait(LOOK_SECONDS)
             except subprocess.TimeoutExpired:
                 changed = seen.items() ^ self._snapshot().items()
-            if changed and not self._signals:
+            if changed and self._signals == 0:
                 click.echo(f"{min(path for path, _ in changed)} changed: starting again.", err=True)
                 child.terminate()
                 code = child.wait()
-                return code if self._signals else None
+                return code if self._signals > 0 else None
 
     def _change_after(self, seen: Snapshot) -> bool:
         """Wait for a change. False if a signal came first."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flockd.cli.options import config_option, load_config
+from flockd.cli.options import config_option, load_config, load_target
 from flockd.cli.reload import Reloader
 
 
@@ -37,16 +37,15 @@ def serve(
         )
     server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_config(config_file, {"server": server, "store": {"url": store} if store else {}})
-    for warning in settings.warnings():
-        click.echo(f"Warning: {warning}", err=True)
+    flock = load_target(settings, target)
     from flockd.app import serve as serve_flock
-    from flockd.loading import LoadError, load_flock
+    from flockd.declaration import DeclarationError
 
     try:
-        flock = load_flock(settings, target)
-    except LoadError as error:
+        code = serve_flock(settings, flock)
+    except DeclarationError as error:
         raise click.ClickException(str(error)) from None
-    sys.exit(serve_flock(settings, flock))
+    sys.exit(code)
 
 
 def _same_command(

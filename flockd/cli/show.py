@@ -51,9 +51,9 @@ def _labelled(label: str, value: Any) -> Iterator[str]:
     if one_line is not None:
         yield f"{label} {one_line}".rstrip()
         return
-    yield label
-    for line in readable(value):
-        yield f"  {line}"
+    first, *rest = readable(value)
+    yield from [f"{label} {first}"] if label == "-" else [label, f"  {first}"]
+    yield from (f"  {line}" for line in rest)
 
 
 def _one_line(value: Any) -> str | None:
@@ -68,7 +68,7 @@ def _one_line(value: Any) -> str | None:
         text = _scalar(value)
         return None if "\n" in text else text
     text = ", ".join(parts)
-    return None if nested or "\n" in text or len(text) > LINE_CHARS else text
+    return None if nested or not text or "\n" in text or len(text) > LINE_CHARS else text
 
 
 def _scalar(value: Any) -> str:

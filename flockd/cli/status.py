@@ -71,19 +71,19 @@ async def _ready(daemon: Daemon) -> str:
 
 def _print_overview(overview: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     click.echo(f"{overview['url']}  health: {overview['health']}  ready: {overview['ready']}")
     click.echo("  ".join(f"{name}: {total}" for name, total in overview["totals"].items()))
-    table = Table("agent", "status", "wakes on", "publishes")
-    for heading in ("running", "queued"):
-        table.add_column(heading, justify="right")
+    columns = [Column(heading, no_wrap=True) for heading in ("agent", "status", "wakes on", "publishes")]
+    counts = [Column(heading, justify="right") for heading in ("running", "queued")]
+    table = Table(*columns, *counts)
     for agent in overview["agents"]:
         wakes = [
-            (" and " if taken["mode"] == "all" else " or ").join(taken["types"])
+            (" and\n" if taken["mode"] == "all" else " or\n").join(taken["types"])
             for taken in agent["subscriptions"]
         ]
-        words = (agent["name"], agent["status"], "; ".join(wakes), ", ".join(agent["outputs"]))
+        words = (agent["name"], agent["status"], "\n".join(wakes), "\n".join(agent["outputs"]))
         table.add_row(*map(Text, words), str(agent["running"]), str(agent["queued"]))
     Console().print(table)

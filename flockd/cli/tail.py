@@ -129,7 +129,7 @@ class Follower:
         if self._as_json and block.data is not None and block.event not in ("hello", "goodbye"):
             click.echo(block.data)
         elif block.event not in ("hello", "gap", "goodbye"):
-            click.echo(event_line(event))
+            click.secho(event_line(event), bold=block.event == "artifact.published" or None)
 
 
 def event_line(event: Mapping[str, Any]) -> str:
@@ -137,11 +137,7 @@ def event_line(event: Mapping[str, Any]) -> str:
     at = str(event["at"] or "").partition("T")[2].removesuffix("Z")
     seq = f"#{event['seq']}" if event.get("seq") is not None else ""
     kind = str(event["kind"])
-    words = [
-        at,
-        f"{seq:>7}",
-        f"{click.style(kind, bold=kind.startswith('artifact.'))}{' ' * max(0, 22 - len(kind))}",
-    ]
+    words = [at, f"{seq:>7}", f"{kind:<22}"]
     artifact = event.get("artifact")
     if artifact is not None:
         words.append(f"{artifact['type']} by {artifact['produced_by']} ({artifact['id']})")

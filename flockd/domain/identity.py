@@ -7,16 +7,38 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from uuid import UUID
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
+class _Noise:
+    """Random bytes from the system, fetched some at a time: a system call for each id would cost more than the id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hex = ""
+        self._at = 0
+
+    def take(self) -> str:
+        """Twenty random hex digits, never handed out before; for any thread."""
+        with self._lock:
+            if self._at >= len(self._hex):
+                self._hex, self._at = os.urandom(5120).hex(), 0
+            self._at += 20
+            return self._hex[self._at - 20 : self._at]
+
+
+_noise = _Noise()
+os.register_at_fork(after_in_child=lambda: _noise.__init__())  # type: ignore[misc]
+
+
 def new_id() -> str:
     """A new UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
     digits = f"{time.time_ns() // 1_000_000:012x}"
-    noise = os.urandom(10).hex()
+    noise = _noise.take()
     return f"{digits[:8]}-{digits[8:]}-7{noise[:3]}-{'89ab'[int(noise[3], 16) & 3]}{noise[4:7]}-{noise[7:19]}"
 
 

@@ -19,12 +19,16 @@ from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.priority import Priority
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.domain.visibility import visibility_from_json, visibility_to_json
+from flockd.store.cache import Cache
 from flockd.store.state import DUE_PAGE, Held, KeyRecord, Needs, OpenPage, State
 
 Row = Sequence[Any]
 
 MAX_PARAMETERS = 32_766
 """SQLite's limit of `?` in one statement."""
+
+_IN_MOST = 16_384
+"""Values of one IN: the largest power of two below it."""
 
 ARTIFACT_COLUMNS = (
     "seq, id, tenant, type, producer, visibility, visible_to, correlation, run, partition_key, tags, version, "
@@ -38,6 +42,8 @@ CORRELATION_COLUMNS = (
     "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "
     "error_count, round_outputs, round_errors, round_cancelled, reason, started_at, last_activity_at, completed_at"
 )
+_HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
+_KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 EVENT_COLUMNS = "seq, tenant, kind, at, correlation, agent, run, artifact, data"
 
 _RUN_CHANGES = "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, outputs, error, output_text"
@@ -233,52 +239,43 @@ def _event_row(event: Event) -> Row:
 # -- load ---------------------------------------------------------------------------------------------------------------
 
 
-def load(connection: sqlite3.Connection, state: State, needs: Iterable[Needs]) -> None:
-    """Fill the overlay with every row that the commands of a group name."""
+def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iterable[Needs]) -> None:
+    """Fill the overlay with every row that the commands of a group name, from the cache or from the tables."""
     correlations: dict[str, None] = {}
     runs: dict[str, None] = {}
     keys: dict[bytes, None] = {}
-    found: list[Run] = []
+    pages: list[Run] = []
     for need in needs:
         correlations.update(dict.fromkeys(need.correlations))
         runs.update(dict.fromkeys(need.runs))
         keys.update(dict.fromkeys(need.keys))
         for correlation_id in need.open_runs_of:
             correlations[correlation_id] = None
-            found += _open_runs_of(connection, correlation_id)
+            pages += _open_runs_of(connection, correlation_id)
         if need.due_before is not None:
-            found += _due_runs(connection, need.due_before)
+            pages += _due_runs(connection, need.due_before)
         if need.open_page is not None:
-            found += _open_page(connection, need.open_page)
-    found += [
-        run_from(row)
-        for row in _where_in(
-            connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", [id_bytes(one) for one in runs]
-        )
-    ]
-    for run in found:
-        state.runs[run.id] = run
-        correlations[run.correlation_id] = None
-    ids = [id_bytes(one) for one in correlations]
-    for row in _where_in(connection, f"SELECT {CORRELATION_COLUMNS} FROM correlations WHERE id IN", ids):
+            pages += _open_page(connection, need.open_page)
+    unknown = [id_bytes(one) for one in runs if not cache.run(state, one)]
+    pages += [run_from(row) for row in _where_in(connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", unknown)]
+    for run in pages:
+        if not cache.run(state, run.id):
+            state.runs[run.id] = run
+    correlations.update(dict.fromkeys(run.correlation_id for run in state.runs.values()))
+    unknown = [id_bytes(one) for one in correlations if not cache.correlation(state, one)]
+    for row in _where_in(connection, f"SELECT {CORRELATION_COLUMNS} FROM correlations WHERE id IN", unknown):
         correlation = correlation_from(row)
         state.correlations[correlation.id] = correlation
-    for row in _where_in(
-        connection,
-        "SELECT correlation, agent, seq, artifact, type, depth FROM slots WHERE correlation IN",
-        ids,
-    ):
-        state.held.setdefault(id_text(row[0]), []).append(
-            Held(row[1], row[2], id_text(row[3]), row[4], row[5])
-        )
+    for row in _where_in(connection, f"SELECT {_HELD_COLUMNS} FROM slots WHERE correlation IN", unknown):
+        state.held.setdefault(id_text(row[0]), []).append(Held(row[1], row[2], id_text(row[3]), row[4], row[5]))
     for held in state.held.values():
-        held.sort(key=lambda item: item.seq)
-    for row in _where_in(
-        connection,
-        "SELECT digest, body_hash, created_at, results, answer FROM idempotency WHERE digest IN",
-        list(keys),
-    ):
+        held.sort(key=_seq_of)
+    for row in _where_in(connection, f"SELECT {_KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
         state.keys[row[0]] = KeyRecord(*row[1:])
+
+
+def _seq_of(held: Held) -> int:
+    return held.seq
 
 
 def _open_runs_of(connection: sqlite3.Connection, correlation_id: str) -> list[Run]:
@@ -314,10 +311,13 @@ def _open_page(connection: sqlite3.Connection, page: OpenPage) -> list[Run]:
 
 
 def _where_in(connection: sqlite3.Connection, select: str, values: Sequence[Any]) -> list[Row]:
-    """`select … IN (values)`, asked in power-of-two chunks."""
+    """`select … IN (values)`; the last value is repeated up to a power of two, so that few texts are ever made."""
     rows: list[Row] = []
-    for chunk in _chunks(values, MAX_PARAMETERS):
-        rows += connection.execute(f"{select} ({', '.join('?' * len(chunk))})", chunk).fetchall()
+    for start in range(0, len(values), _IN_MOST):
+        chunk = list(values[start : start + _IN_MOST])
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk += [chunk[-1]] * (size - len(chunk))
+        rows += connection.execute(f"{select} ({', '.join('?' * size)})", chunk).fetchall()
     return rows
 
 
@@ -364,10 +364,10 @@ _RUNS = _Statement("runs", RUN_COLUMNS, _or_change("ord", _RUN_CHANGES))
 _CORRELATIONS = _Statement("correlations", CORRELATION_COLUMNS, _or_change("seq", _CORRELATION_CHANGES))
 _EVENTS = _Statement("events", EVENT_COLUMNS)
 _CONSUMPTIONS = _Statement("consumptions", "artifact, run, tenant, consumer, consumed_at")
-_SLOTS = _Statement("slots", "correlation, agent, seq, artifact, type, depth")
+_SLOTS = _Statement("slots", _HELD_COLUMNS)
 _KEYS = _Statement(
     "idempotency",
-    "digest, body_hash, created_at, results, answer",
+    _KEY_COLUMNS,
     _or_change("digest", "body_hash, created_at, results, answer"),
 )
 _COUNTERS = _Statement(

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ from flockd.domain.event import Event
 from flockd.domain.moment import now_ms
 from flockd.domain.run import Run
 from flockd.errors import FlockdError, Overloaded, OutcomeUnknown, Unavailable
+from flockd.store.cache import Cache
+from flockd.store.reads import ReadyRun
 from flockd.store.rows import apply, load
 from flockd.store.sqlite import truncate_wal
 from flockd.store.state import Command, Limits, Occupancy, State
@@ -55,7 +58,7 @@ class Committed(NamedTuple):
 
     events: list[Event]
     started: list[Started]
-    readied: list[Run]
+    readied: list[ReadyRun]
     cancelled_runs: list[str]
     """Ids of runs that were claimed earlier and are cancelled now: their engines are to stop."""
     exhausted: list[str]
@@ -136,6 +139,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._inside: deque[_Entry] = deque()
         self._outside: deque[_Entry] = deque()
+        self._cache = Cache()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = False
         self._closing = False
@@ -263,7 +267,7 @@ class Writer:
         )
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            load(self._connection, state, [entry.command.needs() for entry in group])
+            load(self._connection, self._cache, state, [entry.command.needs() for entry in group])
             probe("loaded", names)
             for entry in group:
                 entry.answer = entry.error = None
@@ -286,6 +290,7 @@ class Writer:
             self._rollback()
             raise
         self.occupancy.commit()
+        self._cache.keep(state)
         self._next_seq, self._next_run, self._last_at = state.next_seq, state.next_run, state.now
         self.unwritable = None
         probe("committed", names)
@@ -293,6 +298,7 @@ class Writer:
 
     def _rollback(self) -> None:
         self.occupancy.rollback()
+        self._cache.clear()
         if self._connection.in_transaction:  # a full disk has rolled back by itself
             try:
                 self._connection.execute("ROLLBACK")
@@ -381,15 +387,16 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def _committed(state: State, commands: int, seconds: float) -> Committed:
+    """What the loop is told: copies of rows that a later group may change again."""
     published = {artifact.id: artifact for artifact in state.artifacts}
     started = []
     for run in state.started:
         inputs = tuple(published[one] for one in run.inputs if one in published)
-        started.append(Started(run, inputs if len(inputs) == len(run.inputs) else None))
+        started.append(Started(replace(run), inputs if len(inputs) == len(run.inputs) else None))
     return Committed(
         state.events,
         started,
-        state.readied,
+        [ReadyRun(run.id, run.agent, run.priority, run.vtime, run.ord, run.crashes) for run in state.readied],
         state.cancelled_runs,
         state.exhausted,
         state.next_due,

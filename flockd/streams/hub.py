@@ -17,6 +17,7 @@ import orjson
 from flockd.domain.artifact import Artifact
 from flockd.domain.event import ENDED, LIVE_ONLY, Event, EventKind
 from flockd.errors import Unavailable
+from flockd.streams.encode import chunk, sse_event
 
 _FRAME_OVERHEAD_BYTES = 600
 """About what a frame weighs beside its payload."""
@@ -28,20 +29,27 @@ _WATCH_BYTES = 4 << 20
 class Frame:
     """One event and its encoded form, which is made when the first subscriber needs it and then shared."""
 
-    __slots__ = ("_body", "event", "weight")
+    __slots__ = ("_sse", "_sse_chunk", "event", "weight")
 
     def __init__(self, event: Event) -> None:
         self.event = event
         self.weight = _FRAME_OVERHEAD_BYTES + len(event.data)
         if event.artifact is not None:
             self.weight += len(event.artifact.payload)
-        self._body: bytes | None = None
+        self._sse: bytes | None = None
+        self._sse_chunk: bytes | None = None
 
-    def body(self, inline_bytes: int) -> bytes:
-        """The one line of JSON."""
-        if self._body is None:
-            self._body = self.event.encode(inline_bytes)
-        return self._body
+    def sse(self, inline_bytes: int) -> bytes:
+        """As a Server-Sent Event."""
+        if self._sse is None:
+            self._sse = sse_event(self.event, self.event.encode(inline_bytes))
+        return self._sse
+
+    def sse_chunk(self, inline_bytes: int) -> bytes:
+        """The same as a chunk of HTTP/1.1: many of them joined are still chunks."""
+        if self._sse_chunk is None:
+            self._sse_chunk = chunk(self.sse(inline_bytes))
+        return self._sse_chunk
 
 
 class EndWatch:
@@ -121,7 +129,7 @@ class Hub:
         self.inline_bytes = inline_bytes
         self.ring: deque[Frame] = deque()
         """Recent frames, seq by seq without a hole, ending at `head`."""
-        self.on_news: Callable[[], None] = lambda: None
+        self.on_news: Callable[[Sequence[Event]], None] = lambda _events: None
         """The pump's bell."""
         self.on_live: Callable[[Event], None] = lambda _event: None
         """The pump's ear for live events, which are in no ring."""
@@ -144,7 +152,7 @@ class Hub:
         while self._weight > self._ring_bytes and len(self.ring) > 1:
             self._weight -= self.ring.popleft().weight
         self.head = events[-1].seq
-        self.on_news()
+        self.on_news(events)
 
     def tell_live(self, event: Event) -> None:
         """Something that is never stored: the text that a run just wrote."""
@@ -157,7 +165,7 @@ class Hub:
         self.head = complete_from - 1
         self.ring.clear()
         self._weight = 0
-        self.on_news()
+        self.on_news(())
 
     def frames_after(self, seq: int) -> list[Frame] | None:
         """Every frame after this seq, or None where the ring does not reach back that far."""

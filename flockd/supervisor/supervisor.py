@@ -15,7 +15,6 @@ from flockd.domain.moment import now_ms
 from flockd.domain.run import SUSPECT_CRASHES, Run
 from flockd.engines.base import Engine
 from flockd.errors import FlockdError, Unavailable
-from flockd.store.reads import ReadyRun
 from flockd.store.state import Occupancy
 from flockd.store.writer import Committed, Started
 from flockd.supervisor.runner import Runner
@@ -153,7 +152,7 @@ class Supervisor:
             if work is not None:
                 self._cancel(work)
         for run in committed.readied:
-            self._scheduler.add(ready_run(run))
+            self._scheduler.add(run)
         if (committed.readied or committed.freed) and self._scheduler.has_work:
             self._room.set()
         if committed.next_due is not None and (self._due_at is None or committed.next_due < self._due_at):
@@ -202,6 +201,8 @@ class Supervisor:
                 del self._works[work.run.id]
             if not self._works:
                 self._idle.set()
+            if work.run.crashes >= SUSPECT_CRASHES:
+                self._room.set()  # the next suspect may start
             if not given_back:
                 self._give_back(work)
 
@@ -299,11 +300,6 @@ class Supervisor:
         task = asyncio.get_running_loop().create_task(_quietly(work, name), name=f"supervisor: {name}")
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
-
-
-def ready_run(run: Run) -> ReadyRun:
-    """A ready run as the scheduler sees it."""
-    return ReadyRun(run.id, run.agent, run.priority, run.vtime, run.ord, run.crashes)
 
 
 async def _quietly(work: object, name: str) -> None:

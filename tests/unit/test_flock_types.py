@@ -122,7 +122,8 @@ def test_a_name_given_after_an_agent_named_the_class_is_refused() -> None:
         return None
 
     assert refused(lambda: flock.type("Thought")(Idea)) == (
-        f"artifact type Thought: {__name__}.Idea is already declared as Idea version 1: put @flock.type on the class, "
+        f"artifact type Thought: {__name__}.Idea is already declared as Idea version 1: put @flock.type on "
+        "the class, "
         "above the "
         "agents that name it"
     )

@@ -114,7 +114,7 @@ def searched(expression: str, document: Any) -> bool:
     return not (found is None or found is False or found in ("", [], {}))
 
 
-@settings(max_examples=3000)
+@settings(max_examples=300)
 @given(EXPRESSIONS, DOCUMENTS)
 def test_it_agrees_with_the_library(expression: str, document: Any) -> None:
     found = compile_where(expression)(document)

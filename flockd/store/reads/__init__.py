@@ -2,6 +2,7 @@
 
 from flockd.store.reads.base import Total
 from flockd.store.reads.correlations import CorrelationReads
+from flockd.store.reads.keys import KeyReads
 from flockd.store.reads.log import LogPosition, LogReads
 from flockd.store.reads.runs import ReadyRun, RunReads
 from flockd.store.reads.summaries import SummaryReads
@@ -11,5 +12,5 @@ from flockd.store.state import Consumption
 __all__ = ["ArtifactFilter", "Consumption", "LogPosition", "Reads", "ReadyRun", "Total"]
 
 
-class Reads(SummaryReads, CorrelationReads, RunReads, LogReads):
+class Reads(SummaryReads, CorrelationReads, RunReads, LogReads, KeyReads):
     """All reads. Each waits for a connection, never for the writer; a malformed id is an unknown one."""

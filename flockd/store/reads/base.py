@@ -18,7 +18,7 @@ PAGE_MAX = 500
 class Total(NamedTuple):
     """How many there are; where it is not exact, there are more."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of a total
     exact: bool
 
 

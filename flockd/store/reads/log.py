@@ -64,3 +64,10 @@ class LogReads(NounReads):
             "SELECT a, n FROM counters WHERE tenant = ? AND kind = 'alltime'", (DEFAULT_TENANT,)
         )
         return {"artifacts": 0, "executions": 0} | {row[0]: row[1] for row in rows}
+
+    async def old_keys(self, older_than: int) -> list[bytes]:
+        """Digests of idempotency records made before a moment: a page of them, oldest first."""
+        rows = await self._rows(
+            "SELECT digest FROM idempotency WHERE created_at < ? ORDER BY created_at LIMIT 500", (older_than,)
+        )
+        return [row[0] for row in rows]

@@ -152,6 +152,8 @@ def _lead(wanted: ArtifactFilter, correlation_id: str | None, lead_tag: str | No
     """The index that leads, best first; None: the index of moments, which has everything in order."""
     tenant = Condition("a.tenant = ?", (wanted.tenant,))
     types, producers = tuple(dict.fromkeys(wanted.types)), tuple(dict.fromkeys(wanted.produced_by))
+    arm: tuple[Condition, ...]
+    arms: tuple[tuple[Condition, ...], ...]
     if correlation_id is not None:
         arm = (tenant, Condition("a.correlation = ?", (id_bytes(correlation_id),)))
         return _Lead(_index("artifacts_by_correlation"), "a.seq", (arm,), frozenset({"correlation_id"}))

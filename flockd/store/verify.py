@@ -1,0 +1,315 @@
+"""Verification: every maintained count and state is worked out anew; a sentence for each difference.
+
+One read transaction for all of it, so that a daemon may go on writing. Each check is one statement over whole
+tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flockd.domain.identity import id_text
+from flockd.store.sqlite import Readers, open_read_only
+
+SENTENCES_MAX = 100
+"""How many differences are told one by one; the rest is counted."""
+
+
+class _Check(NamedTuple):
+    """A statement that selects what is wrong, and the sentence of one such row; ids are 16-byte blobs."""
+
+    sql: str
+    sentence: str
+
+
+def _recount(kind: str, real: str, sentence: str) -> _Check:
+    """A kind of counter against `real`: a SELECT of tenant, a, b, c and how many there are."""
+    return _Check(
+        "SELECT a, b, c, sum(stored), sum(found) FROM ("
+        f"SELECT tenant, a, b, c, n AS stored, 0 AS found FROM counters WHERE kind = '{kind}' "
+        f"UNION ALL SELECT tenant, a, b, c, 0, found FROM ({real})) "
+        "GROUP BY tenant, a, b, c HAVING sum(stored) <> sum(found)",
+        sentence + " is {3}, but there are {4}.",
+    )
+
+
+COUNTERS = (
+    _recount(
+        "artifact",
+        "SELECT tenant, type AS a, producer AS b, visibility AS c, count(*) AS found FROM artifacts GROUP "
+        "BY 1, 2, 3, 4",
+        "The count of {2} artifacts of type {0} by {1}",
+    ),
+    _recount(
+        "tag",
+        "SELECT tenant, tag AS a, '' AS b, '' AS c, count(*) AS found FROM artifact_tags GROUP BY 1, 2",
+        "The count of artifacts with the tag {0}",
+    ),
+    _recount(
+        "run",
+        "SELECT tenant, agent AS a, state AS b, '' AS c, count(*) AS found FROM runs GROUP BY 1, 2, 3",
+        "The count of {1} runs of {0}",
+    ),
+    _recount(
+        "correlation",
+        "SELECT tenant, state AS a, dialect AS b, name AS c, count(*) AS found FROM correlations GROUP BY "
+        "1, 2, 3, 4",
+        "The count of {0} correlations of dialect {1} and name {2!r}",
+    ),
+    _recount(
+        "consumed",
+        "SELECT c.tenant AS tenant, c.consumer AS a, a.type AS b, '' AS c, count(*) AS found "
+        "FROM consumptions c CROSS JOIN artifacts a ON a.seq = c.artifact GROUP BY 1, 2, 3",
+        "The count of {1} artifacts that {0} consumed",
+    ),
+    _recount(
+        "execution",
+        "SELECT tenant, agent AS a, strftime('%Y-%m-%dT%H:00:00Z', completed_at / 1000, 'unixepoch') AS b, "
+        "'' AS c, "
+        "count(*) AS found FROM runs WHERE state = 'completed' GROUP BY 1, 2, 3",
+        "The count of runs that {0} completed in the hour {1}",
+    ),
+    _Check(
+        "SELECT what, ifnull(n, 0), found FROM ("
+        "SELECT tenant, 'artifacts' AS what, count(*) AS found FROM artifacts GROUP BY tenant "
+        "UNION ALL SELECT tenant, 'executions', count(*) FROM runs WHERE state = 'completed' GROUP BY "
+        "tenant) AS real "
+        "LEFT JOIN counters ON counters.tenant = real.tenant AND kind = 'alltime' AND a = what AND b = '' "
+        "AND c = '' "
+        "WHERE ifnull(n, 0) < found",
+        "The count of {0} of all time is {1}, but {2} are stored.",
+    ),
+)
+
+CORRELATIONS = (
+    _Check(
+        "SELECT id, c.runs, ifnull(r.runs, 0), c.open, ifnull(r.open, 0), c.error_count, ifnull(r.dead, 0) "
+        "FROM correlations c LEFT JOIN (SELECT tenant, correlation, count(*) AS runs, "
+        "sum(state IN ('ready', 'running', 'waiting')) AS open, sum(state = 'dead') AS dead "
+        "FROM runs GROUP BY tenant, correlation) AS r ON r.correlation = c.id AND r.tenant = c.tenant "
+        "WHERE c.runs <> ifnull(r.runs, 0) OR c.open <> ifnull(r.open, 0) OR c.error_count <> "
+        "ifnull(r.dead, 0)",
+        "Correlation {0} counts {1} runs, {3} open and {5} dead, but has {2}, {4} and {6}.",
+    ),
+    _Check(
+        "SELECT id, artifact_count, artifacts, round_outputs, outputs FROM (SELECT c.id, artifact_count, "
+        "count(a.seq) AS artifacts, round_outputs, total(a.run IS NOT NULL AND a.seq > c.round_seq) AS "
+        "outputs "
+        "FROM correlations c LEFT JOIN artifacts a ON a.tenant = c.tenant AND a.correlation = c.id GROUP BY "
+        "c.seq) "
+        "WHERE artifact_count <> artifacts OR round_outputs <> outputs",
+        "Correlation {0} counts {1} artifacts, {3} of agents in its latest round, but has {2} and {4:.0f}.",
+    ),
+    _Check(
+        "SELECT id, round_errors, died FROM (SELECT id, round_errors, (SELECT count(*) FROM events e "
+        "WHERE e.correlation = c.id AND e.seq > c.round_seq AND e.kind = 'run.failed') AS died "
+        "FROM correlations c, log WHERE c.round_seq >= log.complete_from) WHERE round_errors <> died",
+        "Correlation {0} counts {1} errors in its latest round, but the log has {2}.",
+    ),
+    _Check(
+        "SELECT id, state, open, CASE WHEN completed_at IS NULL THEN 'no' ELSE 'an' END FROM correlations "
+        "WHERE state NOT IN ('active', 'completed', 'failed', 'cancelled') "
+        "OR (state = 'active') <> (open > 0) OR (state = 'active') <> (completed_at IS NULL)",
+        "Correlation {0} is {1} with {2} open runs and {3} end time.",
+    ),
+    _Check(
+        "SELECT id, state, round_outputs, round_errors, round_cancelled, reason FROM correlations "
+        "WHERE state IN ('completed', 'failed') AND (state = 'failed') <> (reason IS NOT NULL "
+        "OR (round_errors + round_cancelled > 0 AND round_outputs = 0))",
+        "Correlation {0} is {1} with {2} outputs, {3} errors, {4} cancelled runs and the reason {5}.",
+    ),
+    _Check(
+        "SELECT id, round, state, ended FROM (SELECT id, round, state, (SELECT count(*) FROM events e "
+        "WHERE e.correlation = c.id AND e.seq > c.round_seq AND e.kind = 'correlation.' || c.state "
+        "AND json_extract(e.data, '$.round') = c.round) AS ended, (SELECT count(*) FROM events e "
+        "WHERE e.correlation = c.id AND e.seq > c.round_seq "
+        "AND e.kind IN ('correlation.completed', 'correlation.failed', 'correlation.cancelled')) AS endings "
+        "FROM correlations c, log WHERE c.round_seq >= log.complete_from) "
+        "WHERE ended <> (state <> 'active') OR endings <> ended",
+        "Round {1} of correlation {0} is {2}, but the log has {3} events that say so, or others that it "
+        "ended otherwise.",
+    ),
+    _Check(
+        "SELECT c.id, c.round FROM correlations c CROSS JOIN log LEFT JOIN events e ON e.seq = c.round_seq "
+        "AND e.correlation = c.id AND e.kind = 'correlation.started' "
+        "WHERE c.round_seq >= log.complete_from AND e.seq IS NULL",
+        "The log does not have the beginning of round {1} of correlation {0}.",
+    ),
+    _Check(
+        "SELECT s.correlation, s.agent, s.seq FROM slots s LEFT JOIN artifacts a ON a.seq = s.seq "
+        "AND a.id = s.artifact AND a.type = s.type AND a.correlation = s.correlation WHERE a.seq IS NULL",
+        "Correlation {0} holds the artifact of seq {2} for {1}, but there is no such artifact.",
+    ),
+)
+
+ARTIFACTS = (
+    _Check(
+        "SELECT a.id, a.correlation FROM artifacts a LEFT JOIN correlations c ON c.id = a.correlation "
+        "AND c.tenant = a.tenant WHERE c.seq IS NULL",
+        "Artifact {0} is in correlation {1}, which does not exist.",
+    ),
+    _Check(
+        "SELECT a.id, a.run FROM artifacts a LEFT JOIN runs r ON r.id = a.run "
+        "WHERE a.run IS NOT NULL AND (r.ord IS NULL OR r.state <> 'completed' "
+        "OR NOT instr(replace(r.outputs, '-', ''), lower(hex(a.id))))",
+        "Artifact {0} was produced by run {1}, but is not among the outputs of a completed run of this id.",
+    ),
+    _Check(
+        "SELECT a.id, a.seq FROM artifacts a CROSS JOIN log LEFT JOIN events e ON e.seq = a.seq "
+        "AND e.kind = 'artifact.published' AND e.artifact = a.seq AND e.correlation = a.correlation "
+        "WHERE a.seq >= log.complete_from AND e.seq IS NULL",
+        "Artifact {0} has no artifact.published event of its seq {1}.",
+    ),
+    _Check(
+        "SELECT e.seq FROM events e LEFT JOIN artifacts a ON a.seq = e.artifact "
+        "WHERE (e.kind = 'artifact.published' OR e.artifact IS NOT NULL) "
+        "AND (a.seq IS NULL OR e.seq <> e.artifact OR e.kind <> 'artifact.published')",
+        "Event {0} carries an artifact that is not on the board at its seq.",
+    ),
+    _Check(
+        "SELECT seq, value FROM artifacts CROSS JOIN json_each(tags) WHERE tags IS NOT NULL "
+        "EXCEPT SELECT seq, tag FROM artifact_tags",
+        "The artifact of seq {0} has the tag {1}, but is not found by it.",
+    ),
+    _Check(
+        "SELECT seq, tag FROM artifact_tags EXCEPT "
+        "SELECT seq, value FROM artifacts CROSS JOIN json_each(tags) WHERE tags IS NOT NULL",
+        "The artifact of seq {0} is found by the tag {1}, but does not have it.",
+    ),
+    _Check(
+        "SELECT seq, before FROM (SELECT seq, lag(seq) OVER (PARTITION BY tenant ORDER BY created_at, seq) "
+        "AS before "
+        "FROM artifacts INDEXED BY artifacts_by_moment) WHERE before > seq",
+        "The artifact of seq {0} was created after that of seq {1}, which goes back in time.",
+    ),
+)
+
+RUNS = (
+    _Check(
+        "SELECT id, state, reason, due_at FROM runs WHERE (state = 'waiting') <> (reason IS NOT NULL) "
+        "OR (state = 'waiting') <> (due_at IS NOT NULL)",
+        "Run {0} is {1} with the reason {2} and the due time {3}.",
+    ),
+    _Check(
+        "SELECT id, state FROM runs WHERE state NOT IN ('ready', 'running', 'waiting', 'completed', 'dead', "
+        "'cancelled') "
+        "OR (state IN ('ready', 'running', 'waiting')) <> (completed_at IS NULL) "
+        "OR (state IN ('running', 'completed') AND (started_at IS NULL OR fence < 1)) "
+        "OR (state = 'dead' AND error IS NULL) OR first_attempt > attempt OR first_attempt < 1",
+        "Run {0} is {1}, but its times, its fence, its attempts or its error do not fit that.",
+    ),
+    _Check(
+        "SELECT r.id, r.correlation FROM runs r LEFT JOIN correlations c ON c.id = r.correlation "
+        "AND c.tenant = r.tenant WHERE c.seq IS NULL",
+        "Run {0} is in correlation {1}, which does not exist.",
+    ),
+    _Check(
+        "SELECT value FROM (SELECT upper(replace(value, '-', '')) AS digits, value "
+        "FROM runs CROSS JOIN json_each(inputs)) WHERE digits NOT IN (SELECT hex(id) FROM artifacts) GROUP "
+        "BY value",
+        "Artifact {0} is an input of a run, but is not on the board.",
+    ),
+    _Check(
+        "SELECT r.id, c.artifact FROM consumptions c LEFT JOIN runs r ON r.id = c.run "
+        "LEFT JOIN artifacts a ON a.seq = c.artifact WHERE r.ord IS NULL OR a.seq IS NULL OR r.state <> "
+        "'completed' "
+        "OR r.agent <> c.consumer OR r.completed_at <> c.consumed_at "
+        "OR NOT instr(replace(r.inputs, '-', ''), lower(hex(a.id)))",
+        "The artifact of seq {1} is consumed by run {0}, but is no input of a completed run of this "
+        "consumer and time.",
+    ),
+    _Check(
+        "SELECT id, inputs, ifnull(n, 0) FROM (SELECT id, "
+        "(SELECT count(DISTINCT value) FROM json_each(runs.inputs)) AS inputs FROM runs WHERE state = "
+        "'completed') "
+        "LEFT JOIN (SELECT run, count(*) AS n FROM consumptions GROUP BY run) ON run = id "
+        "WHERE inputs <> ifnull(n, 0)",
+        "Run {0} completed with {1} inputs, but {2} are recorded as consumed.",
+    ),
+    _Check(
+        "SELECT id, outputs, ifnull(n, 0) FROM (SELECT id, json_array_length(outputs) AS outputs FROM runs) "
+        "LEFT JOIN (SELECT run, count(*) AS n FROM artifacts WHERE run IS NOT NULL GROUP BY run) ON run = id "
+        "WHERE outputs <> ifnull(n, 0)",
+        "Run {0} names {1} outputs, but {2} are on the board.",
+    ),
+    _Check(
+        "SELECT r.id, r.state, ifnull(n, 0) FROM runs r CROSS JOIN log CROSS JOIN correlations c ON c.id = "
+        "r.correlation "
+        "LEFT JOIN (SELECT run, count(*) AS n FROM events WHERE kind = 'run.completed' GROUP BY run) ON run "
+        "= r.id "
+        "WHERE c.seq >= log.complete_from AND (r.state = 'completed') <> ifnull(n, 0)",
+        "Run {0} is {1}, but the log has {2} run.completed events of it.",
+    ),
+    _Check(
+        "SELECT e.run, e.kind, e.seq FROM events e LEFT JOIN runs r ON r.id = e.run "
+        "WHERE e.run IS NOT NULL AND r.ord IS NULL",
+        "Event {2} ({1}) is of run {0}, which does not exist.",
+    ),
+    _Check(
+        "SELECT value, seq FROM (SELECT upper(replace(value, '-', '')) AS digits, value, seq "
+        "FROM events CROSS JOIN json_each(data, '$.woke') WHERE kind = 'artifact.published') "
+        "WHERE digits NOT IN (SELECT hex(id) FROM runs)",
+        "Event {1} says that it woke run {0}, which does not exist.",
+    ),
+)
+
+LOG = (
+    _Check("SELECT count(*) FROM log HAVING count(*) <> 1", "The log has {0} positions instead of one."),
+    _Check(
+        "SELECT what, highest, next_seq FROM log, (SELECT 'event' AS what, max(seq) AS highest FROM events "
+        "UNION ALL SELECT 'artifact', max(seq) FROM artifacts UNION ALL SELECT 'correlation', max(round_seq) "
+        "FROM correlations) WHERE highest >= next_seq",
+        "The {0} of seq {1} is at or after the log's next seq, {2}.",
+    ),
+    _Check(
+        "SELECT highest, next_run FROM log, (SELECT max(ord) AS highest FROM runs) WHERE highest >= next_run",
+        "The run of number {0} is at or after the next one, {1}.",
+    ),
+    _Check(
+        "SELECT seq, at FROM (SELECT seq, at, lag(at) OVER (ORDER BY seq) AS before FROM events) WHERE "
+        "before > at",
+        "The time of event {0}, {1}, is before that of the one before it.",
+    ),
+)
+
+CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *ARTIFACTS, *RUNS)
+
+
+def verify_path(path: Path) -> list[str]:
+    """A sentence for each difference, the first hundred and then how many more; empty where all is well.
+
+    Blocks for seconds on a large board. Raises StoreRefused where the file cannot be opened.
+    """
+    found: list[str] = []
+    more = 0
+    with closing(open_read_only(path)) as connection:
+        try:
+            connection.execute("BEGIN")
+            for (problem,) in connection.execute(f"PRAGMA quick_check({SENTENCES_MAX})"):
+                if problem != "ok":
+                    found.append(f"The file is damaged: {problem}.")
+            for check in CHECKS:
+                for row in connection.execute(check.sql):
+                    if len(found) < SENTENCES_MAX:
+                        found.append(check.sentence.format(*map(_shown, row)))
+                    else:
+                        more += 1
+        except sqlite3.DatabaseError as error:
+            found.append(f"The file cannot be read to its end: {error}.")
+    return [*found, f"And {more} more differences."] if more else found
+
+
+async def verify(readers: Readers) -> list[str]:
+    """`verify_path` of the file of these connections, in a thread on a connection of its own."""
+    return await asyncio.to_thread(verify_path, readers.path)
+
+
+def _shown(value: Any) -> Any:
+    """A column as a sentence shows it."""
+    if isinstance(value, bytes) and len(value) == 16:
+        return id_text(value)
+    return "none" if value is None else value

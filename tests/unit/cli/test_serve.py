@@ -1,0 +1,277 @@
+"""`flockd serve`, `serve --reload` and `check`: what is loaded and handed to the daemon."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import Result
+
+from flockd import Flock
+from flockd.cli.check import field_lines, type_word
+from flockd.config import Config
+from flockd.declaration import DeclarationError
+
+Flockd = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[3]
+FLOCK = """
+from pydantic import BaseModel
+from flockd import Flock
+
+flock = Flock(name="desk")
+
+class Ticket(BaseModel):
+    subject: str
+
+class Answer(BaseModel):
+    text: str = "none"
+
+@flock.agent
+def clerk(ticket: Ticket) -> Answer:
+    "Answers tickets."
+    return Answer()
+"""
+
+
+class App(ModuleType):
+    """The daemon's module, which only notes what it is to serve."""
+
+    def __init__(self) -> None:
+        super().__init__("flockd.app")
+        self.served: list[tuple[Config, Flock]] = []
+        self.refusal = ""
+
+    def serve(self, config: Config, flock: Flock) -> int:
+        self.make_app(config, flock)
+        self.served.append((config, flock))
+        return 3
+
+    def make_app(self, _config: Config, _flock: Flock) -> None:
+        if self.refusal:
+            raise DeclarationError(self.refusal)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, flockd: Flockd) -> Iterator[App]:
+    app = App()
+    monkeypatch.setitem(sys.modules, "flockd.app", app)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    Path("desk.py").write_text(FLOCK, "utf-8")
+    yield app
+    sys.modules.pop("desk", None)
+
+
+def test_serve_hands_over_the_flock_and_exits_with_the_daemons_code(flockd: Flockd, app: App) -> None:
+    result = flockd("serve", "desk:flock", "--host", "::1", "--port", "0", "--store", "sqlite:///b.db")
+    assert (result.exit_code, result.output) == (3, "")
+    ((config, flock),) = app.served
+    assert (config.server.host, config.server.port, config.store.url) == ("::1", 0, "sqlite:///b.db")
+    assert list(flock.agents()) == ["clerk"]
+
+
+def test_the_command_line_wins_over_the_file(flockd: Flockd, app: App) -> None:
+    Path("config.toml").write_text('modules = ["desk"]\n[server]\nport = 1\nbacklog = 2', "utf-8")
+    assert flockd("serve", "--port", "7").exit_code == 3
+    ((config, flock),) = app.served
+    assert (config.server.port, config.server.backlog, list(flock.agents())) == (7, 2, ["clerk"])
+
+
+def test_an_open_daemon_says_so(flockd: Flockd, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOCKD_AUTH__MODE", "open")
+    result = flockd("serve", "desk:flock", "--host", "0.0.0.0")
+    assert result.stderr.startswith('Warning: auth.mode is "open": everybody who can reach 0.0.0.0:8344 may')
+
+
+@pytest.mark.parametrize("verb", ["serve", "check"])
+def test_what_cannot_be_loaded_is_a_sentence(flockd: Flockd, app: App, verb: str) -> None:
+    for options, words in (
+        (["none:flock"], "none"),
+        (["desk:nobody"], "nobody"),
+        (["desk:flock", "--config", "none.toml"], "There is no configuration file none.toml."),
+    ):
+        result = flockd(verb, *options)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("Error: ")
+        assert words in result.stderr
+        assert "Traceback" not in result.output
+    app.refusal = "agent clerk: a route has this name"
+    refused = flockd(verb, "desk:flock")
+    assert (refused.exit_code, refused.stderr) == (1, "Error: agent clerk: a route has this name\n")
+    assert app.served == []
+
+
+def test_check_shows_types_and_agents(flockd: Flockd, app: App) -> None:
+    result = flockd("check", "desk:flock")
+    assert (result.exit_code, result.stderr) == (0, "")
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in result.stdout.splitlines()]
+    assert ["Ticket", "subject: string"] in rows
+    assert ["Answer", "text: string = 'none'"] in rows
+    assert ["clerk", "Ticket", "Answer", "Answers tickets."] in rows
+
+
+def test_check_prints_the_shapes_of_the_api(flockd: Flockd, app: App) -> None:
+    shown = json.loads(flockd("check", "desk:flock", "--json").stdout)
+    assert [each["name"] for each in shown["types"]] == ["Ticket", "Answer"]
+    assert shown["types"][0]["schema"]["required"] == ["subject"]
+    assert shown["agents"] == [
+        {
+            "name": "clerk",
+            "description": "Answers tickets.",
+            "subscriptions": [{"types": ["Ticket"], "mode": "all"}],
+            "outputs": ["Answer"],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [
+        ({"type": "array", "items": {"$ref": "#/$defs/Finding"}}, "list[Finding]"),
+        ({"type": "array"}, "list[anything]"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "integer | null"),
+        ({"allOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}]}, "A & B"),
+        ({"enum": ["error", "warning"]}, "error | warning"),
+        ({"const": 1}, "1"),
+        ({"type": ["string", "null"]}, "string | null"),
+        ({"title": "Any"}, "anything"),
+        (True, "anything"),
+    ],
+)
+def test_a_schema_in_a_word(field: dict[str, object] | bool, word: str) -> None:
+    assert type_word(field) == word
+
+
+def test_a_field_says_whether_it_may_be_left_out() -> None:
+    text = {"type": "string"}
+    schema = {"properties": {"a": text, "b": text, "c": {"default": 1}}, "required": ["a"]}
+    assert field_lines(schema) == ["a: string", "b: string (optional)", "c: anything = 1"]
+
+
+CHILD = """
+import pathlib, signal, sys
+sys.path.insert(0, ".")
+import setting
+
+def stop(number, frame):
+    print("stopped", flush=True)
+    sys.exit(setting.CODE_AFTER_SIGNAL)
+
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+print("started", setting.NAME, flush=True)
+if setting.CODE is not None:
+    sys.exit(setting.CODE)
+signal.pause()
+"""
+PARENT = """
+import pathlib, sys
+from flockd.cli.reload import Reloader
+sys.exit(Reloader([sys.executable, "-B", "child.py"], pathlib.Path.cwd()).run())
+"""
+
+
+class Reloading:
+    """A process that runs `child.py` of the working directory, which prints what it is told to."""
+
+    def __init__(self) -> None:
+        Path("child.py").write_text(CHILD, "utf-8")
+        self.edits = 0
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PARENT],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def edit(self, name: str, code: int | None = None, code_after_signal: int = 0) -> None:
+        """Change what the child does. The file's time always moves, however coarse its clock."""
+        self.edits += 1
+        fields = {"NAME": name, "CODE": code, "CODE_AFTER_SIGNAL": code_after_signal}
+        file = Path("setting.new")
+        file.write_text("\n".join(f"{field} = {value!r}" for field, value in fields.items()), "utf-8")
+        os.utime(file, (self.edits, self.edits))
+        file.replace("setting.py")
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip()
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+
+
+@pytest.fixture
+def reloading(flockd: Flockd) -> Iterator[Reloading]:
+    reloading = Reloading()
+    yield reloading
+    reloading.close()
+
+
+def test_a_change_starts_the_child_again(reloading: Reloading) -> None:
+    reloading.edit("one")
+    reloading.start()
+    assert reloading.line() == "started one"
+    reloading.edit("two")
+    assert [reloading.line(), reloading.line()] == ["stopped", "started two"]
+
+
+def test_a_child_that_fails_is_started_again_at_the_next_change(reloading: Reloading) -> None:
+    reloading.edit("one", code=5)
+    reloading.start()
+    assert reloading.line() == "started one"
+    assert reloading.process.stderr is not None
+    said = [reloading.process.stderr.readline() for _ in range(2)]
+    assert "for development" in said[0]
+    assert said[1] == "It ended with 5; it starts again when a file changes.\n"
+    reloading.edit("two", code=0)
+    assert reloading.line() == "started two"
+    assert reloading.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_both_with_the_childs_code(reloading: Reloading, number: signal.Signals) -> None:
+    reloading.edit("one", code_after_signal=4)
+    reloading.start()
+    assert reloading.line() == "started one"
+    reloading.process.send_signal(number)
+    assert reloading.line() == "stopped"
+    assert reloading.process.wait(20) == 4
+
+
+def test_reload_runs_the_same_command_without_the_option(
+    flockd: Flockd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    class Reloader:
+        def __init__(self, command: list[str], root: Path, config_file: Path | None) -> None:
+            commands.append(command)
+            assert (root, config_file) == (Path.cwd(), Path("c.toml"))
+
+        def run(self) -> int:
+            return 6
+
+    monkeypatch.setattr("flockd.cli.serve.Reloader", Reloader)
+    options = [
+        "desk:flock",
+        "--config",
+        "c.toml",
+        "--port",
+        "0",
+        "--host",
+        "::1",
+        "--store",
+        "sqlite:///b.db",
+    ]
+    assert flockd("serve", *options, "--reload").exit_code == 6
+    given = ["desk:flock", "--config", "c.toml", "--host", "::1", "--port", "0", "--store", "sqlite:///b.db"]
+    assert commands == [[sys.executable, "-m", "flockd", "serve", *given]]

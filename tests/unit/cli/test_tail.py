@@ -1,0 +1,238 @@
+"""`flockd tail`: what is printed, and that a lost connection costs no event."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from click.testing import Result
+
+from flockd.cli import tail
+from flockd.cli.daemon import DaemonError, Unreachable, connect
+from flockd.cli.sse import Block, BlockParser
+from flockd.cli.tail import Follower, event_line
+from tests.unit.cli.answering import Answering
+
+LIMIT_SECONDS = 20.0
+Asked = tuple[dict[str, str], str | None]
+
+
+def event(seq: int, kind: str = "run.completed", **fields: Any) -> dict[str, Any]:
+    empty = {"correlation_id": "c-1", "agent": None, "run_id": None, "artifact": None, "data": {}}
+    return {"seq": seq, "kind": kind, "at": "2026-11-21T10:11:12.345Z", **empty, **fields}
+
+
+def frame(document: dict[str, Any]) -> bytes:
+    return f"id: {document['seq']}\nevent: {document['kind']}\ndata: {json.dumps(document)}\n\n".encode()
+
+
+def control(kind: str, position: int) -> bytes:
+    data = {"log_id": "l", "head": position, "complete_from": 4, "position": position}
+    return f"event: {kind}\ndata: {json.dumps({'kind': kind, 'at': None, 'data': data})}\n\n".encode()
+
+
+class Streams:
+    """A daemon whose n-th connection gets the n-th list of bytes; `over` is set at the one after the last."""
+
+    def __init__(self, *streams: Sequence[bytes] | int) -> None:
+        self.streams = list(streams)
+        self.asked: list[Asked] = []
+        self.over = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if len(self.asked) == len(self.streams):
+            self.over.set()
+            return web.Response(status=503)
+        stream = self.streams[len(self.asked)]
+        self.asked.append((dict(request.query), request.headers.get("Last-Event-ID")))
+        if isinstance(stream, int):
+            return web.json_response({"message": f"refused with {stream}"}, status=stream)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for part in stream:
+            await response.write(part)
+        return response
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait before a reconnect."""
+    monkeypatch.setattr(tail, "RETRY_BASE_SECONDS", 0.0)
+
+
+async def follow(streams: Streams, follower: Follower) -> None:
+    """Follow until the server has given all of its streams, or until the follower gives up."""
+    app = web.Application()
+    app.router.add_get("/api/v1/events", streams.handle)
+    async with TestServer(app) as server, connect(str(server.make_url("/"))) as daemon:
+        following = asyncio.create_task(follower.follow(daemon))
+        over = asyncio.create_task(streams.over.wait())
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asyncio.wait({following, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        following.cancel()
+        await asyncio.gather(over, return_exceptions=True)
+        try:
+            await following
+        except asyncio.CancelledError:
+            return
+
+
+async def test_it_resumes_where_the_connection_was_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    streams = Streams(
+        [control("hello", 5), frame(event(6)), frame(event(7)), b"id: 9\n\n"],
+        [control("hello", 9), frame(event(10))[:20]],
+        503,
+        [frame(event(10))],
+    )
+    await follow(streams, Follower([("kind", "run.completed")], [("after", "5")], as_json=True))
+    printed = capsys.readouterr()
+    assert [json.loads(line)["seq"] for line in printed.out.splitlines()] == [6, 7, 10]
+    assert printed.err.count("Reconnecting.") >= 1
+    kind = {"kind": "run.completed"}
+    assert streams.asked == [({**kind, "after": "5"}, None), (kind, "9"), (kind, "9"), (kind, "9")]
+
+
+async def test_a_stream_that_ends_before_its_first_event_resumes_where_it_began(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    streams = Streams([control("hello", 5)], [frame(event(6))])
+    await follow(streams, Follower([], [], as_json=True))
+    assert streams.asked == [({}, None), ({}, "5")]
+    assert json.loads(capsys.readouterr().out)["seq"] == 6
+
+
+async def test_a_start_that_was_never_served_is_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+    streams = Streams([], [frame(event(1))])
+    await follow(streams, Follower([], [("from", "start")], as_json=True))
+    assert streams.asked == [({"from": "start"}, None), ({"from": "start"}, None)]
+    assert json.loads(capsys.readouterr().out)["seq"] == 1
+
+
+async def test_a_gap_and_a_goodbye_are_told_apart_from_events(capsys: pytest.CaptureFixture[str]) -> None:
+    streams = Streams([control("gap", 3), frame(event(4)), control("goodbye", 4)])
+    await follow(streams, Follower([], [("after", "1")], as_json=False))
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [event_line(event(4))]
+    assert printed.err.splitlines()[:2] == [
+        "Events are missing: the log is complete from 4 on.",
+        "The daemon is ending.",
+    ]
+
+
+async def test_a_refused_start_is_an_error() -> None:
+    with pytest.raises(DaemonError, match="refused with 400"):
+        await follow(Streams(400), Follower([], [("after", "9")], as_json=False))
+
+
+async def test_a_daemon_that_was_never_there_is_an_error() -> None:
+    with pytest.raises(Unreachable, match="refused with 503"):
+        await follow(Streams(503), Follower([], [], as_json=False))
+
+
+def test_the_options_become_the_query(flockd: Callable[..., Result], daemon: Answering) -> None:
+    daemon.refuse("GET /api/v1/events", 400, "no")
+    options = ["--kind", "a", "--kind", "b", "--type", "T", "--correlation-id", "c", "--url", daemon.url]
+    assert flockd("tail", *options).stderr == "Error: no\n"
+    asked = [("kind", "a"), ("kind", "b"), ("type", "T"), ("correlation_id", "c")]
+    assert daemon.requests[-1].query == asked
+    flockd("tail", "--from-start", "--url", daemon.url)
+    assert daemon.requests[-1].query == [("from", "start")]
+    flockd("tail", "--after", "7", "--url", daemon.url)
+    assert daemon.requests[-1].query == [("after", "7")]
+
+
+@pytest.fixture
+async def endless() -> AsyncIterator[str]:
+    """The URL of a daemon that sends one event and then stays silent."""
+    stop = asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(frame(event(1)))
+        await stop.wait()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/api/v1/events", handle)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
+        stop.set()
+
+
+async def test_ctrl_c_ends_it_well(endless: str) -> None:
+    command = [sys.executable, "-m", "flockd", "tail", "--json", "--url", endless]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert json.loads(await process.stdout.readline())["seq"] == 1
+            process.send_signal(signal.SIGINT)
+            _, errors = await process.communicate()
+        assert (process.returncode, errors) == (0, b"")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+ARTIFACT = {"type": "CodeReview", "produced_by": "code_reviewer", "id": "a-1", "payload": None}
+
+
+@pytest.mark.parametrize(
+    ("shown", "line"),
+    [
+        (
+            event(7, agent="a", data={"attempt": 1, "duration_ms": 5}),
+            "     #7  run.completed           a  5 ms",
+        ),
+        (
+            event(8, "artifact.published", artifact=ARTIFACT, agent="code_reviewer"),
+            "     #8  artifact.published      CodeReview by code_reviewer (a-1)",
+        ),
+        (
+            event(9, "run.retrying", agent="a", data={"attempt": 2, "reason": "error", "error": "no\nluck"}),
+            "     #9  run.retrying            a  attempt 2  error  no luck",
+        ),
+        (
+            event(9, "run.failed", agent="a", data={"error": {"code": "X", "message": "no luck"}}),
+            "     #9  run.failed              a  no luck",
+        ),
+        (
+            event(9, "run.progress", agent="a", data={"fraction": 0.5, "phase": "plan", "message": None}),
+            "     #9  run.progress            a  50%  plan",
+        ),
+        (
+            event(9, "correlation.failed", data={"reason": "limit"}),
+            "     #9  correlation.failed      c-1  limit",
+        ),
+        (
+            {**event(0, "run.output", agent="a", data={"text": "x" * 200}), "seq": None},
+            f"         run.output              a  {'x' * 119}…",
+        ),
+    ],
+)
+def test_an_event_is_a_line(shown: dict[str, Any], line: str) -> None:
+    assert event_line(shown) == f"10:11:12.345  {line}"
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_blocks_come_whole_however_the_bytes_are_cut(size: int) -> None:
+    text = 'id: 1\nevent: a\ndata: {"é": 1}\n\n: comment\n\nid:2\r\n\r\n'
+    text += "data: x\ndata:y\n\nevent: a\n\ndata: lost"
+    stream = text.encode()
+    parser = BlockParser()
+    chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
+    blocks = [block for chunk in chunks for block in parser.feed(chunk)]
+    assert blocks == [
+        Block("1", "a", '{"é": 1}'),
+        Block("2", "message", None),
+        Block(None, "message", "x\ny"),
+    ]
