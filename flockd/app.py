@@ -21,6 +21,7 @@ from flockd.api.keys import BOARD, DAEMON, HUB, READS, STREAMS, AgentLoad
 from flockd.board import Board
 from flockd.config import Config
 from flockd.domain.moment import HOUR_MS
+from flockd.errors import Unavailable
 from flockd.flock import Flock
 from flockd.logs import set_up_logs
 from flockd.routing import reserved_names
@@ -228,7 +229,10 @@ class Daemon:
         return await asyncio.to_thread(verify_path, self.path)
 
     async def backup(self, target: Path) -> None:
-        await asyncio.to_thread(sqlite.backup_path, self.path, target)
+        try:
+            await asyncio.to_thread(sqlite.backup_path, self.path, target)
+        except sqlite.StoreRefused as refused:
+            raise Unavailable(str(refused)) from None
 
 
 def make_app(config: Config, flock: Flock) -> web.Application:
@@ -262,7 +266,7 @@ async def serve_async(config: Config, flock: Flock) -> int:
     try:
         await runner.setup()
     except sqlite.StoreRefused as refused:
-        print(f"Error: {refused.message}", file=sys.stderr)
+        print(f"Error: {refused}", file=sys.stderr)
         return 1
     try:
         site = web.TCPSite(runner, config.server.host, config.server.port, backlog=config.server.backlog)

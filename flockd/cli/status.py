@@ -76,14 +76,19 @@ def _print_overview(overview: dict[str, Any]) -> None:
 
     click.echo(f"{overview['url']}  health: {overview['health']}  ready: {overview['ready']}")
     click.echo("  ".join(f"{name}: {total}" for name, total in overview["totals"].items()))
-    columns = [Column(heading, no_wrap=True) for heading in ("agent", "status", "wakes on", "publishes")]
-    counts = [Column(heading, justify="right") for heading in ("running", "queued")]
-    table = Table(*columns, *counts)
+    counts = [Column(heading, justify="right", no_wrap=True) for heading in ("running", "queued")]
+    table = Table(Column("agent", no_wrap=True), "status", *counts, Column("wakes on", no_wrap=True))
     for agent in overview["agents"]:
         wakes = [
             (" and\n" if taken["mode"] == "all" else " or\n").join(taken["types"])
             for taken in agent["subscriptions"]
         ]
-        words = (agent["name"], agent["status"], "\n".join(wakes), "\n".join(agent["outputs"]))
-        table.add_row(*map(Text, words), str(agent["running"]), str(agent["queued"]))
+        words = (
+            agent["name"],
+            agent["status"],
+            str(agent["running"]),
+            str(agent["queued"]),
+            "\n".join(wakes),
+        )
+        table.add_row(*map(Text, words))
     Console().print(table)

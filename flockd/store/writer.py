@@ -245,6 +245,8 @@ class Writer:
         except sqlite3.Error as error:
             self._after_failure(group, error)
             return
+        except _Fatal:
+            raise
         except Exception:
             log.exception("a command failed; its group is decided again one by one")
             self._singly(group)

@@ -60,7 +60,7 @@ class EndWatch:
         self.artifacts: list[Artifact] | None = []
         """What agents produced since the watch began; None where it is too much to hold."""
         self.errors: list[tuple[str, bytes]] = []
-        """(agent, error JSON) of the runs that died since the watch began."""
+        """(agent, data of its `run.failed`) of the runs that died since the watch began."""
         self._bytes = 0
         self._ended: Event | None = None
         self._draining = False
