@@ -3,6 +3,16 @@
 __version__ = "0.1.0"
 
 from flockd.domain.visibility import Labelled, Private, Public, Tenant
-from flockd.flock import Context, Flock
+from flockd.flock import BlockingContext, Context, DeclarationError, Flock
 
-__all__ = ["Context", "Flock", "Labelled", "Private", "Public", "Tenant", "__version__"]
+__all__ = [
+    "BlockingContext",
+    "Context",
+    "DeclarationError",
+    "Flock",
+    "Labelled",
+    "Private",
+    "Public",
+    "Tenant",
+    "__version__",
+]

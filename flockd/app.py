@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import uvloop
 from aiohttp import web
@@ -74,7 +74,7 @@ class Daemon:
     def name(self) -> str:
         return self.flock.name
 
-    # -- its parts ------------------------------------------------------------------------------------------------------
+    # -- its parts ------------------------------------------------------------------------------------------
 
     async def live(self, app: web.Application) -> AsyncIterator[None]:
         """aiohttp's cleanup context: all parts, from the lock on the data to the supervisor."""
@@ -84,7 +84,9 @@ class Daemon:
             await asyncio.to_thread(sqlite.migrate, self.path)
             readers = await stack.enter_async_context(
                 sqlite.Readers(
-                    self.path, connections=config.store.readers, page_cache_bytes=config.store.page_cache_bytes
+                    self.path,
+                    connections=config.store.readers,
+                    page_cache_bytes=config.store.page_cache_bytes,
                 )
             )
             reads = Reads(readers, count_max=config.limits.count_max)
@@ -183,7 +185,7 @@ class Daemon:
         self.metrics.observe_commit(committed.seconds, committed.commands)
         self.checkpointer.committed()
 
-    # -- its end --------------------------------------------------------------------------------------------------------
+    # -- its end --------------------------------------------------------------------------------------------
 
     async def drain(self) -> None:
         """Refuse new work, let running agents end, store all of it, and say goodbye. Asking twice is asking once."""
@@ -216,14 +218,16 @@ class Daemon:
         for task in tasks:
             task.add_done_callback(ended)
 
-    # -- what the routes ask --------------------------------------------------------------------------------------------
+    # -- what the routes ask --------------------------------------------------------------------------------
 
     def writable(self) -> str | None:
         return self.writer.unwritable
 
     def occupancy(self) -> Mapping[str, AgentLoad]:
         busy, ready = self.writer.occupancy.busy, self.writer.occupancy.ready
-        return {name: AgentLoad(busy[name], ready[name]) for name in {*dict(busy.items()), *dict(ready.items())}}
+        return {
+            name: AgentLoad(busy[name], ready[name]) for name in {*dict(busy.items()), *dict(ready.items())}
+        }
 
     async def verify(self) -> list[str]:
         return await asyncio.to_thread(verify_path, self.path)
@@ -283,7 +287,8 @@ async def serve_async(config: Config, flock: Flock) -> int:
     shown = f"[{host}]" if ":" in host else host
     print(f"flockd ready on http://{shown}:{port} (flockd {__version__}, data in {daemon.path})", flush=True)
     stopped = _on_signals()
-    await asyncio.wait([stopped, daemon.failed], return_when=asyncio.FIRST_COMPLETED)
+    ends: list[asyncio.Future[Any]] = [stopped, daemon.failed]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if daemon.failed.done():
         await asyncio.sleep(_FLUSH_SECONDS)
         sys.stdout.flush()

@@ -133,7 +133,7 @@ class Overloaded(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The store failed while committing; it is not known whether this was stored. Repeat it under its idempotency key."""
+    """The store failed while committing; nobody knows whether this was stored. Repeat it under its idempotency key."""
 
     code = "OUTCOME_UNKNOWN"
 

@@ -11,12 +11,12 @@ from types import ModuleType
 from typing import Any
 
 from flockd.config import AgentTable, Config, TypeTable
-from flockd.declaration import DeclarationError
-from flockd.declared_types import made
 from flockd.domain.fields import model_of
 from flockd.errors import nearest
 from flockd.flock import Flock
-from flockd.options import AgentOptions
+from flockd.flock.declaration import DeclarationError
+from flockd.flock.declared_types import made
+from flockd.flock.options import AgentOptions
 
 DEMO = "flockd.demo:flock"
 """What is served where nothing is named."""
@@ -142,7 +142,11 @@ def _place(error: BaseException) -> str:
         return f" ({error.filename}:{error.lineno})"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
-        if file.parent != _OWN_FOLDER and file != _IMPORT_SYSTEM and not frame.filename.startswith("<frozen"):
+        if (
+            _OWN_FOLDER not in file.parents
+            and file != _IMPORT_SYSTEM
+            and not frame.filename.startswith("<frozen")
+        ):
             return f" ({frame.filename}:{frame.lineno})"
     return ""
 

@@ -32,7 +32,9 @@ def set_up_logs(level: str, form: Literal["text", "json"]) -> None:
     """Send every logger's records to standard output, in place of what was set up before."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
-        _JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        _JsonFormatter()
+        if form == "json"
+        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("aiosqlite").setLevel("WARNING")  # it tells every statement at debug

@@ -76,7 +76,7 @@ class Board:
         self._run_outputs = run_outputs
         self._output_bytes = output_bytes
 
-    # -- work from outside ----------------------------------------------------------------------------------------------
+    # -- work from outside ----------------------------------------------------------------------------------
 
     async def publish(
         self,
@@ -86,7 +86,10 @@ class Board:
         name: str = "",
         idempotency: Idempotency | None = None,
     ) -> Published:
-        """Put one artifact on the board and wake its agents. Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable."""
+        """Put one artifact on the board and wake its agents.
+
+        Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
+        """
         prepared = self._prepare(publication, EXTERNAL)
         answer: Published = await self._submit(Publish(prepared, dialect, name, idempotency))
         return answer
@@ -165,7 +168,7 @@ class Board:
         """Empty the board."""
         await self._submit(Reset())
 
-    # -- the daemon's own work ------------------------------------------------------------------------------------------
+    # -- the daemon's own work ------------------------------------------------------------------------------
 
     async def claim(self, run_ids: Sequence[str]) -> list[str]:
         claimed: list[str] = await self._submit(Claim(run_ids))
@@ -243,7 +246,7 @@ class Board:
         while after is not None:
             after = await self._submit(Adopt(after, tuple(self.agents)))
 
-    # -- outside the transaction ------------------------------------------------------------------------------------------
+    # -- outside the transaction ----------------------------------------------------------------------------
 
     def _prepare(self, publication: Publication, producer: str, *, match: bool = True) -> Prepared:
         """Validate against the type and match. Raises InvalidInput."""

@@ -90,7 +90,7 @@ def replay(state: State, key: Idempotency | None) -> tuple[list[Published], byte
     if record.body_hash != key.body_hash:
         raise IdempotencyMismatch()
     results = [
-        Published(*fields, replayed=True, answer=record.answer, fresh=False)
+        Published(*fields)._replace(replayed=True, answer=record.answer, fresh=False)
         for fields in orjson.loads(record.results)
     ]
     return results, record.answer

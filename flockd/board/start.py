@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import orjson
 
 from flockd.board.outcome import kill, retrying
-from flockd.domain.event import EventKind
-from flockd.domain.moment import iso
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.store.state import DUE_PAGE, Needs, OpenPage, State
 
@@ -36,10 +34,14 @@ class Claim:
             return False
         agent = state.agents.get(run.agent)
         if agent is None:
-            orphan(state, run)
+            state.orphan(run)
             return False
         busy = state.occupancy.busy
-        if state.occupancy.closed or busy.total >= state.limits.running or busy[agent.name] >= agent.max_concurrency:
+        if (
+            state.occupancy.closed
+            or busy.total >= state.limits.running
+            or busy[agent.name] >= agent.max_concurrency
+        ):
             return False
         state.claim(run)
         state.announce(run)
@@ -92,7 +94,7 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
-    """At start: a page of runs that were running when the process ended without an outcome. Answers the last ord, or None."""
+    """At start: a page of runs that were running when the process ended. Answers the last ord, or None."""
 
     after: int
     inside: bool = True
@@ -118,7 +120,7 @@ class TakeBack:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """At start: a page of ready runs whose agents are not loaded begins to wait for them. Answers the last ord, or None."""
+    """At start: a page of ready runs without their agents begins to wait. Answers the last ord, or None."""
 
     after: int
     missing: tuple[str, ...]
@@ -130,7 +132,7 @@ class Orphan:
     def decide(self, state: State) -> int | None:
         page = _page(state, RunState.ready, self.after)
         for run in page:
-            orphan(state, run)
+            state.orphan(run)
         return page[-1].ord if page else None
 
 
@@ -150,19 +152,8 @@ class Adopt:
         for run in page:
             if run.reason is WaitReason.agent_missing:
                 state.move(run, RunState.ready)
+                retrying(state, run, "restart")
         return page[-1].ord if page else None
-
-
-def orphan(state: State, run: Run) -> None:
-    """A ready run without its agent waits for it, for limits.orphan_hours."""
-    state.wait(run, WaitReason.agent_missing, state.now + state.limits.orphan_ms)
-    assert run.due_at is not None
-    state.emit(
-        EventKind.run_waiting,
-        state.correlations[run.correlation_id],
-        run=run,
-        data={"reason": run.reason, "due_at": iso(run.due_at)},
-    )
 
 
 def die(state: State, run: Run, code: str, message: str) -> None:

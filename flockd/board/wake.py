@@ -129,9 +129,11 @@ def _wake(state: State, correlation: Correlation, agent: Agent, artifact: Held) 
         if oldest is None:
             return None
         taken.append(oldest)
-    state.take_held(correlation.id, taken)
     inputs = tuple(held.artifact_id for held in taken)
-    return new_run(state, correlation, agent, inputs, depth=max(held.depth for held in taken))
+    run = new_run(state, correlation, agent, inputs, depth=max(held.depth for held in taken))
+    if run is not None:
+        state.take_held(correlation.id, taken)
+    return run
 
 
 def new_run(

@@ -35,7 +35,7 @@ def check(target: str | None, config_file: Path | None, as_json: bool) -> None:
 async def _compose(settings: Config, flock: Flock) -> None:
     """Put the daemon together without starting it: what only shows then is refused here, too."""
     from flockd.app import make_app
-    from flockd.declaration import DeclarationError
+    from flockd.flock.declaration import DeclarationError
 
     try:
         make_app(settings, flock)

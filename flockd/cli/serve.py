@@ -39,7 +39,7 @@ def serve(
     settings = load_config(config_file, {"server": server, "store": {"url": store} if store else {}})
     flock = load_target(settings, target)
     from flockd.app import serve as serve_flock
-    from flockd.declaration import DeclarationError
+    from flockd.flock.declaration import DeclarationError
 
     try:
         code = serve_flock(settings, flock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -182,7 +183,7 @@ def sqlite_path(url: str) -> Path:
         raise ValueError("PostgreSQL comes with a later version; write sqlite:///path/file.db")
     if not separator or scheme != "sqlite" or not rest.startswith("/") or rest in ("/", "/:memory:"):
         raise ValueError("the store is written sqlite:///path/file.db (four slashes for an absolute path)")
-    return Path(rest[1:])
+    return Path(unquote(rest[1:]))
 
 
 class LimitSettings(Section):

@@ -39,7 +39,8 @@ class ArtifactType:
             self._validator: jsonschema.Draft202012Validator | None = jsonschema.Draft202012Validator(schema)
             self.schema: dict[str, Any] = dict(schema)
         else:
-            self._adapter = TypeAdapter(model)
+            shape: Any = model
+            self._adapter = TypeAdapter(shape)
             self._validator = None
             self.schema = self._adapter.json_schema()
         self.description = description or self.schema.get("description")

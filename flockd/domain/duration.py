@@ -1,4 +1,4 @@
-"""Durations as users write them: "250ms", "30s", "5m", "2h", "1d", ISO 8601 ("PT30S"), seconds as a number, or a timedelta."""
+"""Durations as users write them: "250ms", "30s", "5m", "2h", "1d", ISO 8601 ("PT30S"), seconds, or a timedelta."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event filters: what one subscriber wants of the log. All given fields must match; a field with several values = any of them."""
+"""Event filters: what one subscriber wants of the log. All given fields must match, each by any of its values."""
 
 from __future__ import annotations
 

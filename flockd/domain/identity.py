@@ -32,7 +32,6 @@ class _Noise:
 
 
 _noise = _Noise()
-os.register_at_fork(after_in_child=lambda: _noise.__init__())  # type: ignore[misc]
 
 
 def new_id() -> str:

@@ -21,17 +21,20 @@ _ORDERINGS = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": o
 
 
 def compile_where(expression: str) -> Callable[[Any], bool]:
-    """A predicate over plain JSON data. Raises ValueError with a sentence for bad syntax or a node outside the subset."""
+    """A predicate over plain JSON data.
+
+    Raises ValueError with a sentence for bad syntax, a node outside the subset, or an expression nested too deeply.
+    """
     try:
-        tree = jmespath.parser.Parser().parse(expression).parsed
-    except jmespath.exceptions.JMESPathError as error:
-        raise ValueError(
-            f"where {expression!r} is not a JMESPath expression: {str(error).splitlines()[0]}"
-        ) from None
-    try:
+        tree: Any = jmespath.parser.Parser().parse(expression).parsed
         evaluate = _compile(tree)
+    except jmespath.exceptions.JMESPathError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"where {expression!r} is not a JMESPath expression: {reason}") from None
     except _Outside as outside:
         raise ValueError(f"where {expression!r} uses {outside}; what may be used: {_ALLOWED}") from None
+    except RecursionError:
+        raise ValueError(f"where {expression[:60]!r}… is nested too deeply") from None
     return lambda document: _truth(evaluate(document))
 
 
@@ -47,7 +50,7 @@ def _compile(node: dict[str, Any]) -> Evaluate:
 
 
 def _truth(value: Any) -> bool:
-    return not (value is None or value is False or value == "" or value == [] or value == {})
+    return value is True or (value is not None and value is not False and value not in ("", [], {}))
 
 
 def _field(node: dict[str, Any]) -> Evaluate:

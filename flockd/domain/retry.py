@@ -13,5 +13,5 @@ def delay_seconds(
     Between half and the whole of `base * 2**(n-1)`, capped: late enough to help, spread enough that runs which failed
     together do not come back together.
     """
-    ceiling = min(max_seconds, base_seconds * 2 ** min(failures - 1, 32))
+    ceiling = min(max_seconds, base_seconds * float(2 ** min(failures - 1, 32)))
     return ceiling * (0.5 + 0.5 * (rng or random).random())

@@ -1,4 +1,4 @@
-"""Subscriptions and matching: which agents an artifact wakes. Pure; its cost does not grow with agents that do not care."""
+"""Subscriptions and matching: which agents an artifact wakes. Its cost does not grow with agents that do not care."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ READER = Viewer()
 
 
 def may_see(viewer: Viewer, visibility: Private | Labelled | Tenant | Public) -> bool:
-    """Whether `viewer` may see what has this visibility; lists, single reads, counts, matching and queries all ask here."""
+    """Whether `viewer` may see what has this visibility: matching, reads and queries all ask here."""
     if viewer.agent is None or isinstance(visibility, Public):
         return True
     if isinstance(visibility, Private):
@@ -71,7 +71,7 @@ def may_see(viewer: Viewer, visibility: Private | Labelled | Tenant | Public) ->
 def narrowest(
     visibilities: list[Private | Labelled | Tenant | Public],
 ) -> Private | Labelled | Tenant | Public:
-    """What an output inherits: the narrowest of its inputs' visibilities; of two equally narrow ones, what both allow."""
+    """What an output inherits: the narrowest of its inputs'; of two equally narrow ones, what both allow."""
     result: Private | Labelled | Tenant | Public = PUBLIC
     for visibility in visibilities:
         if _NARROWEST_FIRST.index(visibility.kind) < _NARROWEST_FIRST.index(result.kind):

@@ -46,14 +46,17 @@ _HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 _KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 EVENT_COLUMNS = "seq, tenant, kind, at, correlation, agent, run, artifact, data"
 
-_RUN_CHANGES = "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, outputs, error, output_text"
+_RUN_CHANGES = (
+    "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, outputs, error, "
+    "output_text"
+)
 _CORRELATION_CHANGES = (
-    "state, round, round_seq, open, runs, vtime, artifact_count, error_count, round_outputs, round_errors, "
+    "state, priority, round, round_seq, open, runs, vtime, artifact_count, error_count, round_outputs, round_errors, "
     "round_cancelled, reason, last_activity_at, completed_at"
 )
 
 
-# -- rows → domain ------------------------------------------------------------------------------------------------------
+# -- rows → domain ------------------------------------------------------------------------------------------
 
 
 def artifact_from(row: Row) -> Artifact:
@@ -146,7 +149,7 @@ def event_from(row: Row, artifact: Artifact | None) -> Event:
     )
 
 
-# -- domain → rows ------------------------------------------------------------------------------------------------------
+# -- domain → rows ------------------------------------------------------------------------------------------
 
 
 def _artifact_row(artifact: Artifact) -> Row:
@@ -236,7 +239,7 @@ def _event_row(event: Event) -> Row:
     )
 
 
-# -- load ---------------------------------------------------------------------------------------------------------------
+# -- load ---------------------------------------------------------------------------------------------------
 
 
 def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iterable[Needs]) -> None:
@@ -257,7 +260,9 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
         if need.open_page is not None:
             pages += _open_page(connection, need.open_page)
     unknown = [id_bytes(one) for one in runs if not cache.run(state, one)]
-    pages += [run_from(row) for row in _where_in(connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", unknown)]
+    pages += [
+        run_from(row) for row in _where_in(connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", unknown)
+    ]
     for run in pages:
         if not cache.run(state, run.id):
             state.runs[run.id] = run
@@ -267,7 +272,9 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
         correlation = correlation_from(row)
         state.correlations[correlation.id] = correlation
     for row in _where_in(connection, f"SELECT {_HELD_COLUMNS} FROM slots WHERE correlation IN", unknown):
-        state.held.setdefault(id_text(row[0]), []).append(Held(row[1], row[2], id_text(row[3]), row[4], row[5]))
+        state.held.setdefault(id_text(row[0]), []).append(
+            Held(row[1], row[2], id_text(row[3]), row[4], row[5])
+        )
     for held in state.held.values():
         held.sort(key=_seq_of)
     for row in _where_in(connection, f"SELECT {_KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
@@ -330,7 +337,7 @@ def _chunks(items: Sequence[Any], most: int) -> Iterable[Sequence[Any]]:
         start, left = start + size, left - size
 
 
-# -- apply --------------------------------------------------------------------------------------------------------------
+# -- apply --------------------------------------------------------------------------------------------------
 
 
 class _Statement:
@@ -421,7 +428,7 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     connection.execute(
         "UPDATE log SET next_seq = ?, next_run = ?, last_at = ?, "
         "complete_from = CASE WHEN ? THEN ? ELSE complete_from END",
-        (state.next_seq, state.next_run, state.now, state.emptied, state.next_seq),
+        (state.next_seq, state.next_run, state.now, state.emptied, state.complete_from),
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -36,26 +36,7 @@ class StoreRefused(FlockdError):
     """The store cannot be opened."""
 
 
-def path_of(url: str) -> Path:
-    """The file of `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`.
-
-    Raises StoreRefused for other schemes.
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme != "sqlite":
-        known = "sqlite:///path/file.db (four slashes for an absolute path)"
-        if scheme in ("postgres", "postgresql"):
-            raise StoreRefused(f"PostgreSQL is not supported yet; write store.url as {known}.")
-        raise StoreRefused(f"{url!r} is not the address of a store; write store.url as {known}.")
-    path = unquote(rest.removeprefix("/"))
-    if not rest.startswith("/") or not path or path.endswith("/"):
-        raise StoreRefused(
-            f"{url!r} names no file; write sqlite:///path/file.db (four slashes for an absolute path)."
-        )
-    return Path(path)
-
-
-# -- one process per file ------------------------------------------------------------------------------------
+# -- one process per file -----------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -86,7 +67,7 @@ def lock_directory(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-# -- schema --------------------------------------------------------------------------------------------------
+# -- schema -------------------------------------------------------------------------------------------------
 
 
 def migrate(path: Path) -> None:
@@ -144,7 +125,7 @@ def _migrate_to(connection: sqlite3.Connection, number: int, script: str) -> Non
         raise
 
 
-# -- connections ---------------------------------------------------------------------------------------------
+# -- connections --------------------------------------------------------------------------------------------
 
 
 def connect_writer(
@@ -165,8 +146,7 @@ def connect_writer(
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection that may write. A new file can give space back; once WAL is on, that could not be set any
-    more."""
+    """A connection that may write. A new file is made able to give space back: once WAL is on it is too late."""
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
     )
@@ -289,7 +269,7 @@ def truncate_wal(connection: sqlite3.Connection) -> bool:
     return not busy
 
 
-# -- copies --------------------------------------------------------------------------------------------------
+# -- copies -------------------------------------------------------------------------------------------------
 
 
 def backup_path(source: Path, target: Path) -> None:

@@ -20,7 +20,6 @@ from flockd.domain.event import Event, EventKind
 from flockd.domain.moment import HOUR_MS, iso
 from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState, WaitReason
 
-
 K = TypeVar("K", bound=Hashable)
 
 
@@ -55,8 +54,10 @@ DUE_PAGE = 500
 class Command(Protocol):
     """One verb."""
 
-    inside: bool
-    """Comes from the daemon's own work: never refused by admission."""
+    @property
+    def inside(self) -> bool:
+        """Whether it comes from the daemon's own work: such a one is never refused by admission."""
+        ...
 
     def needs(self) -> Needs: ...
 
@@ -211,6 +212,8 @@ class State:
         self.counters: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
         self.emptied = False
         """The board is to be emptied before the other changes are applied."""
+        self.complete_from = 0
+        """Where it is emptied: the seq from which on the log is complete."""
         # what the loop is told after the commit
         self.started: list[Run] = []
         self.readied: list[Run] = []
@@ -228,6 +231,7 @@ class State:
     def empty(self) -> None:
         """Empty the board, and with it what this group has changed so far."""
         self.emptied = True
+        self.complete_from = self.next_seq
         for run in self.started:
             self.release(run.agent)
         for changed in (
@@ -240,13 +244,14 @@ class State:
             self.events,
             self.consumptions,
             self.held_removed,
+            self.started,
             self.readied,
             self.exhausted,
         ):
             appended.clear()
         self.occupancy.ready.clear()
 
-    # -- the log ----------------------------------------------------------------------------------------------------
+    # -- the log --------------------------------------------------------------------------------------------
 
     def emit(
         self,
@@ -283,7 +288,7 @@ class State:
         """Change a maintained count."""
         self.counters[tenant, kind, a, b, c] += n
 
-    # -- correlations -----------------------------------------------------------------------------------------------
+    # -- correlations ---------------------------------------------------------------------------------------
 
     def begin_correlation(self, correlation: Correlation) -> None:
         """A correlation that is new, or finished and opened again: its next round starts."""
@@ -336,7 +341,7 @@ class State:
             tenant=correlation.tenant,
         )
 
-    # -- runs -------------------------------------------------------------------------------------------------------
+    # -- runs -----------------------------------------------------------------------------------------------
 
     def add_run(self, run: Run, correlation: Correlation) -> None:
         """A new run, ready; `start_or_queue` says what becomes of it."""
@@ -394,7 +399,7 @@ class State:
         """
         agent = self.agents.get(run.agent)
         if agent is None:
-            self.wait(run, WaitReason.agent_missing, self.now + self.limits.orphan_ms)
+            self.orphan(run)
             return
         counted = 1 if run.state is RunState.ready else 0
         if run.crashes < SUSPECT_CRASHES and self.occupancy.has_room(agent, self.limits, counted=counted):
@@ -422,18 +427,27 @@ class State:
                 data={"attempt": run.attempt, "fence": run.fence, "inputs": run.inputs},
             )
 
-    def wait(self, run: Run, reason: WaitReason, due_at: int) -> None:
-        """Move a run to waiting, until `due_at`."""
-        self.move(run, RunState.waiting)
-        self.park(run, reason, due_at)
+    def orphan(self, run: Run) -> None:
+        """A run without its agent waits for it, for limits.orphan_hours."""
+        due_at = self.now + self.limits.orphan_ms
+        if run.state is not RunState.waiting:
+            self.move(run, RunState.waiting)
+        self.park(run, WaitReason.agent_missing, due_at)
+        self.emit(
+            EventKind.run_waiting,
+            self.correlations[run.correlation_id],
+            run=run,
+            data={"reason": run.reason, "due_at": iso(due_at)},
+        )
 
     def park(self, run: Run, reason: WaitReason, due_at: int) -> None:
         """Say what a waiting run waits for, and when it wakes at the latest."""
         run.reason = reason
         run.due_at = due_at
+        self.changed_runs[run.id] = run
         self.next_due = due_at if self.next_due is None else min(self.next_due, due_at)
 
-    # -- what an AND holds ------------------------------------------------------------------------------------------
+    # -- what an AND holds ----------------------------------------------------------------------------------
 
     def hold(self, correlation_id: str, held: Held) -> None:
         self.held.setdefault(correlation_id, []).append(held)
@@ -446,7 +460,7 @@ class State:
             if self.held_added.pop(key, None) is None:
                 self.held_removed.append(key)
 
-    # -- keys -------------------------------------------------------------------------------------------------------
+    # -- keys -----------------------------------------------------------------------------------------------
 
     def put_key(self, digest: bytes, record: KeyRecord | None) -> None:
         """Write a key's record, or (None) free the key."""

@@ -69,18 +69,14 @@ COUNTERS = (
     _recount(
         "execution",
         "SELECT tenant, agent AS a, strftime('%Y-%m-%dT%H:00:00Z', completed_at / 1000, 'unixepoch') AS b, "
-        "'' AS c, "
-        "count(*) AS found FROM runs WHERE state = 'completed' GROUP BY 1, 2, 3",
+        "'' AS c, count(*) AS found FROM runs WHERE state = 'completed' GROUP BY 1, 2, 3",
         "The count of runs that {0} completed in the hour {1}",
     ),
     _Check(
-        "SELECT what, ifnull(n, 0), found FROM ("
-        "SELECT tenant, 'artifacts' AS what, count(*) AS found FROM artifacts GROUP BY tenant "
-        "UNION ALL SELECT tenant, 'executions', count(*) FROM runs WHERE state = 'completed' GROUP BY "
-        "tenant) AS real "
-        "LEFT JOIN counters ON counters.tenant = real.tenant AND kind = 'alltime' AND a = what AND b = '' "
-        "AND c = '' "
-        "WHERE ifnull(n, 0) < found",
+        "SELECT what, ifnull(n, 0), found FROM (SELECT tenant, 'artifacts' AS what, count(*) AS found FROM "
+        "artifacts GROUP BY tenant UNION ALL SELECT tenant, 'executions', count(*) FROM runs WHERE state = "
+        "'completed' GROUP BY tenant) AS real LEFT JOIN counters ON counters.tenant = real.tenant AND kind "
+        "= 'alltime' AND a = what AND b = '' AND c = '' WHERE ifnull(n, 0) < found",
         "The count of {0} of all time is {1}, but {2} are stored.",
     ),
 )
@@ -98,10 +94,8 @@ CORRELATIONS = (
     _Check(
         "SELECT id, artifact_count, artifacts, round_outputs, outputs FROM (SELECT c.id, artifact_count, "
         "count(a.seq) AS artifacts, round_outputs, total(a.run IS NOT NULL AND a.seq > c.round_seq) AS "
-        "outputs "
-        "FROM correlations c LEFT JOIN artifacts a ON a.tenant = c.tenant AND a.correlation = c.id GROUP BY "
-        "c.seq) "
-        "WHERE artifact_count <> artifacts OR round_outputs <> outputs",
+        "outputs FROM correlations c LEFT JOIN artifacts a ON a.tenant = c.tenant AND a.correlation = c.id "
+        "GROUP BY c.seq) WHERE artifact_count <> artifacts OR round_outputs <> outputs",
         "Correlation {0} counts {1} artifacts, {3} of agents in its latest round, but has {2} and {4:.0f}.",
     ),
     _Check(
@@ -182,8 +176,7 @@ ARTIFACTS = (
     ),
     _Check(
         "SELECT seq, before FROM (SELECT seq, lag(seq) OVER (PARTITION BY tenant ORDER BY created_at, seq) "
-        "AS before "
-        "FROM artifacts INDEXED BY artifacts_by_moment) WHERE before > seq",
+        "AS before FROM artifacts INDEXED BY artifacts_by_moment) WHERE before > seq",
         "The artifact of seq {0} was created after that of seq {1}, which goes back in time.",
     ),
 )
@@ -195,11 +188,10 @@ RUNS = (
         "Run {0} is {1} with the reason {2} and the due time {3}.",
     ),
     _Check(
-        "SELECT id, state FROM runs WHERE state NOT IN ('ready', 'running', 'waiting', 'completed', 'dead', "
-        "'cancelled') "
-        "OR (state IN ('ready', 'running', 'waiting')) <> (completed_at IS NULL) "
-        "OR (state IN ('running', 'completed') AND (started_at IS NULL OR fence < 1)) "
-        "OR (state = 'dead' AND error IS NULL) OR first_attempt > attempt OR first_attempt < 1",
+        "SELECT id, state FROM runs WHERE state NOT IN ('ready', 'running', 'waiting', 'completed', "
+        "'dead', 'cancelled') OR (state IN ('ready', 'running', 'waiting')) <> (completed_at IS NULL) OR "
+        "(state IN ('running', 'completed') AND (started_at IS NULL OR fence < 1)) OR (state = 'dead' AND "
+        "error IS NULL) OR first_attempt > attempt OR first_attempt < 1",
         "Run {0} is {1}, but its times, its fence, its attempts or its error do not fit that.",
     ),
     _Check(
@@ -214,20 +206,17 @@ RUNS = (
         "Artifact {0} is an input of a run, but is not on the board.",
     ),
     _Check(
-        "SELECT r.id, c.artifact FROM consumptions c LEFT JOIN runs r ON r.id = c.run "
-        "LEFT JOIN artifacts a ON a.seq = c.artifact WHERE r.ord IS NULL OR a.seq IS NULL OR r.state <> "
-        "'completed' "
-        "OR r.agent <> c.consumer OR r.completed_at <> c.consumed_at "
-        "OR NOT instr(replace(r.inputs, '-', ''), lower(hex(a.id)))",
+        "SELECT c.run, c.artifact FROM consumptions c LEFT JOIN runs r ON r.id = c.run LEFT JOIN artifacts "
+        "a ON a.seq = c.artifact WHERE r.ord IS NULL OR a.seq IS NULL OR r.state <> 'completed' OR r.agent "
+        "<> c.consumer OR r.completed_at <> c.consumed_at OR NOT instr(replace(r.inputs, '-', ''), "
+        "lower(hex(a.id)))",
         "The artifact of seq {1} is consumed by run {0}, but is no input of a completed run of this "
         "consumer and time.",
     ),
     _Check(
-        "SELECT id, inputs, ifnull(n, 0) FROM (SELECT id, "
-        "(SELECT count(DISTINCT value) FROM json_each(runs.inputs)) AS inputs FROM runs WHERE state = "
-        "'completed') "
-        "LEFT JOIN (SELECT run, count(*) AS n FROM consumptions GROUP BY run) ON run = id "
-        "WHERE inputs <> ifnull(n, 0)",
+        "SELECT id, inputs, ifnull(n, 0) FROM (SELECT id, (SELECT count(DISTINCT value) FROM "
+        "json_each(runs.inputs)) AS inputs FROM runs WHERE state = 'completed') LEFT JOIN (SELECT run, "
+        "count(*) AS n FROM consumptions GROUP BY run) ON run = id WHERE inputs <> ifnull(n, 0)",
         "Run {0} completed with {1} inputs, but {2} are recorded as consumed.",
     ),
     _Check(
@@ -238,10 +227,9 @@ RUNS = (
     ),
     _Check(
         "SELECT r.id, r.state, ifnull(n, 0) FROM runs r CROSS JOIN log CROSS JOIN correlations c ON c.id = "
-        "r.correlation "
-        "LEFT JOIN (SELECT run, count(*) AS n FROM events WHERE kind = 'run.completed' GROUP BY run) ON run "
-        "= r.id "
-        "WHERE c.seq >= log.complete_from AND (r.state = 'completed') <> ifnull(n, 0)",
+        "r.correlation LEFT JOIN (SELECT run, count(*) AS n FROM events WHERE kind = 'run.completed' GROUP "
+        "BY run) ON run = r.id WHERE c.seq >= log.complete_from AND (r.state = 'completed') <> ifnull(n, "
+        "0)",
         "Run {0} is {1}, but the log has {2} run.completed events of it.",
     ),
     _Check(

@@ -24,7 +24,7 @@ from flockd.domain.artifact import Artifact
 from flockd.domain.event import Event
 from flockd.domain.moment import now_ms
 from flockd.domain.run import Run
-from flockd.errors import FlockdError, Overloaded, OutcomeUnknown, Unavailable
+from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
 from flockd.store.cache import Cache
 from flockd.store.reads import ReadyRun
 from flockd.store.rows import apply, load
@@ -37,7 +37,10 @@ _SPACE_CHECK_SECONDS = 1.0
 """How often the free space is looked at."""
 _RECOVERY_SECONDS = 1.0
 """How often an idle writer that could not write tries whether it can again."""
-_LONG_RESULT_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+_LONG_RESULT_CODES = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY}
+)
+"""What no repetition mends at once: a full or read-only disk, a stray shell that holds the file's lock."""
 _FATAL_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FSYNC_CODES = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
@@ -68,6 +71,7 @@ class Committed(NamedTuple):
     freed: bool
     """A place of some agent became free."""
     next_seq: int
+    """The seq that follows it; where the board was emptied, the one from which on the log is complete."""
     emptied: bool
     """The board was emptied before the events of this transaction."""
     commands: int
@@ -193,7 +197,7 @@ class Writer:
             await self._loop.run_in_executor(None, self.thread.join)
         self._connection.close()
 
-    # -- the thread ---------------------------------------------------------------------------------------------------
+    # -- the thread -----------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
@@ -203,13 +207,22 @@ class Writer:
                 elif self.unwritable is not None:
                     self._try_again()
         except _Fatal as fatal:
-            self._tell(self._on_fatal, str(fatal))
+            self._tell(self._end, str(fatal))
         except BaseException as error:
             log.exception("the writer ended")
-            self._tell(self._on_fatal, f"the writer ended: {error!r}")
+            self._tell(self._end, f"the writer ended: {error!r}")
+
+    def _end(self, reason: str) -> None:
+        """On the loop: nothing is taken any more; whoever waits is told so, and the process is to end."""
+        self._closing = True
+        left = [*self._inside, *self._outside]
+        for entry in left:
+            entry.error = Unavailable("The store has failed; the daemon is shutting down.")
+        _settle(left)
+        self._on_fatal(reason)
 
     def _take(self) -> list[_Entry] | None:
-        """The next group, inside commands first; waits for one. Empty after an idle while, None when closed and done."""
+        """The next group, inside commands first; waits for one. Empty after an idle while, None at the end."""
         while True:
             group: list[_Entry] = []
             for queue in (self._inside, self._outside):
@@ -253,7 +266,15 @@ class Writer:
             return
         self._tell(self._committed, group, _committed(state, len(group), time.perf_counter() - began))
         if self._wal_bytes() > self._wal_max_bytes:
+            self._cut_wal()
+
+    def _cut_wal(self) -> None:
+        try:
             truncate_wal(self._connection)
+        except sqlite3.Error as error:
+            if _is_fsync(error):
+                raise _Fatal(f"the store failed while checkpointing: {error}") from error
+            log.warning("the write-ahead log stays for now: %s", error)  # a full disk: the commits tell
 
     def _transact(self, group: list[_Entry]) -> State:
         """One transaction: load, decide in order, apply, commit. Anything raised has been rolled back."""
@@ -309,7 +330,7 @@ class Writer:
 
     def _after_failure(self, group: list[_Entry], error: sqlite3.Error) -> None:
         code = _primary(error)
-        if code in _FATAL_CODES or getattr(error, "sqlite_errorcode", None) in _FSYNC_CODES:
+        if code in _FATAL_CODES or _is_fsync(error):
             self._die(group, error)
         if code in _LONG_RESULT_CODES or code == sqlite3.SQLITE_IOERR:
             self.unwritable = f"The store cannot write now: {error}."
@@ -355,7 +376,10 @@ class Writer:
             self._space_checked_at = now
             free = shutil.disk_usage(self._path.parent).free
             if free < self._min_free_bytes:
-                self.unwritable = f"The disk is nearly full: {free} bytes free, store.min_free_bytes is {self._min_free_bytes}."
+                least = self._min_free_bytes
+                self.unwritable = (
+                    f"The disk is nearly full: {free} bytes free, store.min_free_bytes is {least}."
+                )
                 return self.unwritable
         return None
 
@@ -388,6 +412,11 @@ def _primary(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
+def _is_fsync(error: sqlite3.Error) -> bool:
+    """Whether the system could not say that the data is on the disk: it may be, and asking again proves nothing."""
+    return getattr(error, "sqlite_errorcode", None) in _FSYNC_CODES
+
+
 def _committed(state: State, commands: int, seconds: float) -> Committed:
     """What the loop is told: copies of rows that a later group may change again."""
     published = {artifact.id: artifact for artifact in state.artifacts}
@@ -403,7 +432,7 @@ def _committed(state: State, commands: int, seconds: float) -> Committed:
         state.exhausted,
         state.next_due,
         state.freed,
-        state.next_seq,
+        state.complete_from if state.emptied else state.next_seq,
         state.emptied,
         commands,
         seconds,

@@ -1,7 +1,7 @@
 """The hub: what was committed, told in order to everyone who watches.
 
 It holds a ring of recent frames, bounded in bytes and shared by all subscribers, and the waiters for the end of a
-correlation. It is told after each commit and knows nothing that is not durable, but for the live text of running agents.
+correlation. It is told after each commit and knows nothing that is not durable, but for live text.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class EndWatch:
 class Hub:
     """Told after each commit, on the loop, in commit order."""
 
-    def __init__(self, *, ring_bytes: int, inline_bytes: int, head: int, log_id: str, complete_from: int) -> None:
+    def __init__(
+        self, *, ring_bytes: int, inline_bytes: int, head: int, log_id: str, complete_from: int
+    ) -> None:
         self.log_id = log_id
         self.head = head
         """The seq of the newest event that is told."""

@@ -9,12 +9,18 @@ import orjson
 from flockd.domain.event import Event, EventKind
 
 _CLOSED = frozenset(
-    {EventKind.run_completed, EventKind.run_failed, EventKind.run_cancelled, EventKind.run_retrying, EventKind.run_waiting}
+    {
+        EventKind.run_completed,
+        EventKind.run_failed,
+        EventKind.run_cancelled,
+        EventKind.run_retrying,
+        EventKind.run_waiting,
+    }
 )
 
 
 class LiveTexts:
-    """The text of each attempt that runs now, at most `run_bytes` of it; past that late joiners get only what follows."""
+    """The text of each attempt that runs now; past `run_bytes` of it, late joiners get only what follows."""
 
     def __init__(self, run_bytes: int) -> None:
         self._run_bytes = run_bytes

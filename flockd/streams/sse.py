@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
@@ -13,9 +11,6 @@ from flockd.errors import InvalidInput
 from flockd.streams.encode import sse_notice
 from flockd.streams.streams import Streams
 from flockd.streams.subscriber import Subscriber
-
-if TYPE_CHECKING:
-    import asyncio
 
 _NEVER_SECONDS = 10.0**8
 """For the library's own ping: heartbeats are ours, one sweep for all streams."""
@@ -50,7 +45,7 @@ async def stream(
         if transport is None:
             return response
         subscriber = Subscriber(
-            cast("asyncio.Transport", transport),  # uvloop's transports are no subclass of it
+            transport,
             writer,
             wanted,
             position=position,

@@ -1,7 +1,7 @@
 """One pump for all sockets: after each commit, one write per subscriber with everything that is new for it.
 
-A subscriber goes live only when its next event is in the ring, looked up and joined without an await in between. One that
-falls off the ring reads from disk, page by page, and comes back. One that takes nothing for too long is cut, and
+A subscriber goes live only when its next event is in the ring, looked up and joined without an await in between. One
+that falls off the ring reads from disk, page by page, and comes back. One that takes nothing for too long is cut, and
 resumes by its cursor. It delays nobody else.
 """
 
@@ -94,7 +94,8 @@ class Streams:
             raise Unavailable("The daemon is shutting down.")
         if len(self._open) >= self._most:
             raise Unavailable(
-                f"{self._most} streams are open (streams.subscribers); try again later.", retry_after_seconds=10
+                f"{self._most} streams are open (streams.subscribers); try again later.",
+                retry_after_seconds=10,
             )
 
     @contextmanager
@@ -127,7 +128,7 @@ class Streams:
                 subscriber.cut()
             subscriber.end()
 
-    # -- core tasks -----------------------------------------------------------------------------------------------------
+    # -- core tasks -----------------------------------------------------------------------------------------
 
     async def _pump(self) -> None:
         """One round per loop tick in which something was committed, however much that was."""
@@ -167,9 +168,11 @@ class Streams:
             for event in events:
                 self._texts.close(event)
 
-    # -- serving ----------------------------------------------------------------------------------------------------------
+    # -- serving --------------------------------------------------------------------------------------------
 
-    def _serve(self, subscriber: Subscriber, shared: dict[tuple[EventFilter, int, bool], tuple[bytes, int]]) -> None:
+    def _serve(
+        self, subscriber: Subscriber, shared: dict[tuple[EventFilter, int, bool], tuple[bytes, int]]
+    ) -> None:
         """Write what is new for one live subscriber; equal readers share the joined bytes of one round."""
         hub = self.hub
         if subscriber.position < hub.complete_from - 1:
@@ -199,7 +202,9 @@ class Streams:
         position = frames[-1].event.seq
         for frame in frames:
             if wanted.admits(frame.event):
-                piece = frame.sse_chunk(self.hub.inline_bytes) if chunked else frame.sse(self.hub.inline_bytes)
+                piece = (
+                    frame.sse_chunk(self.hub.inline_bytes) if chunked else frame.sse(self.hub.inline_bytes)
+                )
                 pieces.append(piece)
                 size += len(piece)
                 if size >= _WRITE_BYTES:
@@ -233,7 +238,9 @@ class Streams:
                     page_events=self._page_events,
                     page_bytes=self._page_bytes,
                 ):
-                    encoded = b"".join(sse_event(one, one.encode(self.hub.inline_bytes)) for one in page.events)
+                    encoded = b"".join(
+                        sse_event(one, one.encode(self.hub.inline_bytes)) for one in page.events
+                    )
                     if encoded:
                         subscriber.write_unshared(encoded)
                     subscriber.position = page.position
@@ -252,10 +259,10 @@ class Streams:
         if subscriber in self._open:
             self._serve(subscriber, {})
 
-    # -- live text ----------------------------------------------------------------------------------------------------------
+    # -- live text ------------------------------------------------------------------------------------------
 
     def _tell_live(self, event: Event) -> None:
-        """Something that is in no log, to those who are live and have room; its offsets show others what they missed."""
+        """Something that is in no log, to those who are live and have room; offsets show others what they missed."""
         self._texts.take(event)
         frame = None
         for subscriber in self._open:

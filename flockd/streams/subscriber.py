@@ -74,4 +74,3 @@ class Subscriber:
     def end(self) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
-

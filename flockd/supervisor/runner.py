@@ -20,13 +20,15 @@ from flockd.domain.visibility import may_see
 from flockd.engines.base import Context, Engine, Scope
 from flockd.errors import AgentFailed, FlockdError, InvalidInput, Unavailable
 from flockd.store.reads import ArtifactFilter
-from flockd.supervisor.work import Work
+from flockd.supervisor.work import Work, storable
 
 log = logging.getLogger(__name__)
 
 _QUERY_PAGE = 200
 _QUERY_SCAN = 5_000
 """How many artifacts a query looks at most, whatever its predicate lets through."""
+_MESSAGE_CHARACTERS = 4000
+"""What is kept of an error's message: some exceptions quote all that they were given."""
 _RECORD_RETRY_SECONDS = 0.5
 """How long an outcome that could not be stored waits before it is tried again."""
 
@@ -53,54 +55,68 @@ class Runner:
 
     async def work(self, work: Work, inputs: tuple[Artifact, ...] | None) -> bool:
         """Run the engine and record its outcome. Answers whether the run's place was given back with it."""
-        outcome = await self._outcome(work, inputs)
+        work.entered = True
+        if work.cancelled:
+            return False
+        outcome = self._return(work) if work.returning else await self._outcome(work, inputs)
         work.recording = True  # no await since the engine ended: from here on nobody cancels
         if outcome is None:
             return False
         work.flush_progress()
-        accepted = await self._record(outcome)
-        self._observe(asyncio.get_running_loop().time() - work.began, _word(outcome) if accepted else "superseded")
-        return accepted and not (isinstance(outcome, Fail) and not outcome.releases)
+        stored = await self._record(work, outcome)
+        self._observe(asyncio.get_running_loop().time() - work.began, _word(stored))
+        return stored is not None and not (isinstance(stored, Fail) and not stored.releases)
 
     async def _outcome(self, work: Work, inputs: tuple[Artifact, ...] | None) -> Outcome | None:
         """How the attempt ended; None where somebody cancelled the run."""
         run, agent = work.run, work.agent
-        if work.returning:
-            return Return(run.id, run.correlation_id, run.fence, None)
         timer = asyncio.get_running_loop().call_later(agent.timeout_seconds, work.time_out)
         try:
-            if inputs is None:
-                inputs = await self._inputs(run.inputs)
-            values = [self._board.types.named(one.type).parse(one.payload) for one in inputs]
+            try:
+                if inputs is None:
+                    inputs = await self._inputs(run.inputs)
+                values = [self._board.types.named(one.type).parse(one.payload) for one in inputs]
+            except InvalidInput as invalid:
+                message = f"Its input does not fit: {invalid.message}"
+                return self._failure(work, "INVALID_INPUT", message, final=True)
             outputs = await self._engines[agent.name].run(values, self._context(work, inputs), work.threads)
             return self._board.finishing(run, agent, inputs, outputs, work.text())
-        except asyncio.CancelledError:
-            if work.cancelled:
-                return None
-            if work.timed_out:
-                return self._timeout(work)
-            if work.returning:
-                return Return(run.id, run.correlation_id, run.fence, work.text())
-            return self._failure(work, "AGENT_FAILED", "It cancelled itself.")
-        except InvalidInput as invalid:
-            return self._failure(work, "INVALID_INPUT", f"Its input does not fit: {invalid.message}", final=True)
-        except AgentFailed as failed:
-            return self._failure(work, "AGENT_FAILED", failed.message)
-        except Exception as error:
-            log.warning("agent %s failed (run %s, attempt %d)", agent.name, run.id, run.attempt, exc_info=error)
-            return self._failure(work, "AGENT_FAILED", f"{type(error).__name__}: {error}"[:4000])
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            return self._ended_by(work, error)
         finally:
             timer.cancel()
 
+    def _ended_by(self, work: Work, error: BaseException) -> Outcome | None:
+        """What an exception means: if the engine was being stopped, that, whatever it made of its cancelling."""
+        if work.cancelled:
+            return None
+        if work.timed_out:
+            return self._timeout(work)
+        if work.returning:
+            return self._return(work)
+        if isinstance(error, asyncio.CancelledError):
+            return self._failure(work, "AGENT_FAILED", "It cancelled itself.")
+        if isinstance(error, AgentFailed):
+            return self._failure(work, "AGENT_FAILED", error.message)
+        run = work.run
+        log.warning("agent %s failed (run %s, attempt %d)", run.agent, run.id, run.attempt, exc_info=error)
+        return self._failure(work, "AGENT_FAILED", f"{type(error).__name__}: {error}")
+
+    def _return(self, work: Work) -> Return:
+        run = work.run
+        return Return(run.id, run.correlation_id, run.fence, work.text())
+
     async def give_up(self, work: Work) -> None:
         """Record the timeout of a run whose engine goes on."""
-        await self._record(replace(self._timeout(work), releases=False))
+        await self._record(work, replace(self._timeout(work), releases=False))
 
     def _timeout(self, work: Work) -> Fail:
         message = f"It did not end within {work.agent.timeout_seconds:g} s."
         return self._failure(work, "TIMEOUT", message, "timeout")
 
-    def _failure(self, work: Work, code: str, message: str, reason: str = "error", *, final: bool = False) -> Fail:
+    def _failure(
+        self, work: Work, code: str, message: str, reason: str = "error", *, final: bool = False
+    ) -> Fail:
         run = work.run
         failures = run.attempt - run.first_attempt + 1
         delay = delay_seconds(failures, self._retry_base, self._retry_max)
@@ -109,7 +125,7 @@ class Runner:
             run.correlation_id,
             run.fence,
             code,
-            message,
+            storable(message[:_MESSAGE_CHARACTERS]),
             reason,
             int(delay * 1000),
             final,
@@ -117,13 +133,17 @@ class Runner:
             output_text=work.text(),
         )
 
-    async def _record(self, outcome: Outcome) -> bool:
-        """Store the outcome, however long the store cannot write, and whatever cancels us meanwhile."""
+    async def _record(self, work: Work, outcome: Outcome) -> Outcome | None:
+        """Store the outcome, however long the store cannot write, and whatever cancels us meanwhile.
+
+        Answers what was stored: a failure where the outcome is nothing that can be, None where the claim does
+        not hold any more.
+        """
         while True:
             try:
                 future = self._board.end(outcome)
             except Unavailable:  # the writer has closed: the next start takes the run back
-                return False
+                return None
             while not future.done():
                 try:
                     await asyncio.shield(future)
@@ -134,11 +154,16 @@ class Runner:
                     break
             error = future.exception()
             if error is None:
-                return bool(future.result())
-            if not isinstance(error, Unavailable):
-                log.error("the outcome of run %s could not be stored: %s", outcome.run_id, error)
-                return False
-            await asyncio.sleep(_RECORD_RETRY_SECONDS)
+                return outcome if future.result() else None
+            if isinstance(error, Unavailable):
+                await asyncio.sleep(_RECORD_RETRY_SECONDS)
+                continue
+            log.error("the outcome of run %s could not be stored: %s", outcome.run_id, error)
+            if isinstance(outcome, Fail):
+                return None
+            outcome = self._failure(
+                work, "AGENT_FAILED", "Its outcome could not be stored; the log says why."
+            )
 
     async def _inputs(self, ids: Sequence[str]) -> tuple[Artifact, ...]:
         found = {artifact.id: artifact for artifact in await self._board.reads.artifacts_by_id(ids)}
@@ -184,7 +209,9 @@ class Runner:
             page = await self._board.reads.artifacts(wanted, limit=_QUERY_PAGE, after=before, descending=True)
             seen += len(page)
             for artifact in page:
-                if may_see(agent.viewer, artifact.visibility) and (matches is None or matches(_document(artifact))):
+                if may_see(agent.viewer, artifact.visibility) and (
+                    matches is None or matches(_document(artifact))
+                ):
                     found.append(artifact)
             if len(page) < _QUERY_PAGE:
                 break
@@ -196,5 +223,7 @@ def _document(artifact: Artifact) -> object:
     return orjson.loads(artifact.payload)
 
 
-def _word(outcome: Outcome) -> str:
-    return {"Finish": "completed", "Fail": "failed", "Return": "returned"}[type(outcome).__name__]
+def _word(stored: Outcome | None) -> str:
+    if stored is None:
+        return "superseded"
+    return {"Finish": "completed", "Fail": "failed", "Return": "returned"}[type(stored).__name__]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from flockd.domain.priority import Priority
 from flockd.domain.run import SUSPECT_CRASHES
 from flockd.store.reads import ReadyRun
+from flockd.store.reads.base import PAGE_MAX
 
 LOWEST_EVERY = 16
 """One pick in so many takes the head of the lowest class, so that it moves too."""
@@ -48,7 +49,7 @@ class Scheduler:
     """The lanes that have work, and the order in which it starts."""
 
     def __init__(self, *, window: int) -> None:
-        self.window = window
+        self.window = min(window, PAGE_MAX)
         self._lanes: dict[_LaneKey, _Lane] = {}
         self._heads: dict[Priority, list[tuple[int, int, str]]] = {priority: [] for priority in Priority}
         """Heads of lanes as (vtime, ord, agent); an entry that is no longer a head is skipped when it surfaces."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from flockd.board.board import Board
 from flockd.domain.event import Event
@@ -22,6 +23,9 @@ from flockd.supervisor.scheduler import Scheduler
 from flockd.supervisor.work import STUBBORN_SECONDS, Work
 
 log = logging.getLogger(__name__)
+
+RELEASE_RETRY_SECONDS = 0.5
+"""How long a place that could not be freed waits before it is tried again."""
 
 CLOCK_LOOK_SECONDS = 30.0
 """Timers look at the wall clock again this often: it may have been set."""
@@ -89,10 +93,10 @@ class Supervisor:
         work = self._works.get(run_id)
         return None if work is None else work.text()
 
-    # -- life -----------------------------------------------------------------------------------------------------------
+    # -- life -----------------------------------------------------------------------------------------------
 
     async def recover(self) -> None:
-        """What the last process left: its running runs become ready, orphans wait, limits that were reached end workflows."""
+        """What the last process left: its runs become ready, orphans wait, reached limits end their workflows."""
         reads = self._board.reads
         await self._board.take_back()
         await self._board.sort_orphans(sorted({agent for agent, _, _ in await reads.ready_lanes()}))
@@ -100,7 +104,7 @@ class Supervisor:
             await self._board.exhaust(correlation_id)
         for agent, priority, _ in await reads.ready_lanes():
             self._scheduler.open_lane(agent, priority)
-        self._due_at = await reads.next_due()
+        self._expect(await reads.next_due())
 
     def start(self) -> None:
         """Begin to work. What is committed from here on is told by `committed`."""
@@ -118,6 +122,7 @@ class Supervisor:
         self._occupancy.closed = True
         for task in self.tasks:
             task.cancel()
+        await self._know_all_claims(grace_seconds)
         await self._until_idle(grace_seconds)
         self._returning = True
         for work in list(self._works.values()):
@@ -126,7 +131,17 @@ class Supervisor:
         await self._until_idle(STUBBORN_SECONDS)
         if self._works:
             log.warning("%d runs did not stop; the next start takes them up again", len(self._works))
+        if self._chores:
+            await asyncio.wait(self._chores, timeout=STUBBORN_SECONDS)
+        for chore in self._chores:  # a store that cannot write keeps them waiting for ever
+            chore.cancel()
         await asyncio.gather(*self.tasks, *self._chores, return_exceptions=True)
+
+    async def _know_all_claims(self, limit_seconds: float) -> None:
+        """Be told of every run that was claimed before `closed` was seen: its place in the queue is after them."""
+        with suppress(FlockdError, TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                await self._board.claim(())
 
     async def _until_idle(self, limit_seconds: float) -> None:
         self._idle.clear()
@@ -137,7 +152,7 @@ class Supervisor:
             except TimeoutError:
                 pass
 
-    # -- told after each commit -----------------------------------------------------------------------------------------
+    # -- told after each commit -----------------------------------------------------------------------------
 
     def committed(self, committed: Committed) -> None:
         """What a transaction made true, in commit order."""
@@ -148,18 +163,21 @@ class Supervisor:
         for started in committed.started:
             self._begin(started)
         for run_id in committed.cancelled_runs:
-            work = self._works.get(run_id)
-            if work is not None:
-                self._cancel(work)
+            if run_id in self._works:
+                self._cancel(self._works[run_id])
         for run in committed.readied:
             self._scheduler.add(run)
         if (committed.readied or committed.freed) and self._scheduler.has_work:
             self._room.set()
-        if committed.next_due is not None and (self._due_at is None or committed.next_due < self._due_at):
-            self._due_at = committed.next_due
-            self._alarm.set()
+        self._expect(committed.next_due)
         for correlation_id in committed.exhausted:
             self._chore(self._board.exhaust(correlation_id), f"end {correlation_id}, which reached a limit")
+
+    def _expect(self, due_at: int | None) -> None:
+        """A waiting run wakes then."""
+        if due_at is not None and (self._due_at is None or due_at < self._due_at):
+            self._due_at = due_at
+            self._alarm.set()
 
     def _begin(self, started: Started) -> None:
         run = started.run
@@ -174,10 +192,12 @@ class Supervisor:
         )
         work.returning = self._returning
         self._works[run.id] = work
-        work.task = asyncio.get_running_loop().create_task(self._work(work, started), name=f"run {run.agent} {run.id}")
+        work.task = asyncio.get_running_loop().create_task(
+            self._work(work, started), name=f"run {run.agent} {run.id}"
+        )
 
     def _go_on_without(self, work: Work) -> None:
-        """An engine that ignores its cancelling at a timeout: its run fails now, its place is given back when it ends."""
+        """An engine ignores its cancelling at a timeout: its run fails now, its place is free when it ends."""
         work.cancelled = True
         self._chore(self._runner.give_up(work), f"end run {work.run.id}, whose engine does not stop")
 
@@ -186,10 +206,8 @@ class Supervisor:
         work.stop()
 
     def _store_progress(self, run: Run, fraction: float, phase: str | None, message: str | None) -> None:
-        try:
+        with suppress(Unavailable):  # closing: progress is worth nothing any more
             self._board.progress(run, fraction, phase, message).add_done_callback(_look)
-        except Unavailable:
-            pass  # closing: progress is worth nothing any more
 
     async def _work(self, work: Work, started: Started) -> None:
         """One run, and the return of its place when all of it has ended."""
@@ -201,6 +219,8 @@ class Supervisor:
                 del self._works[work.run.id]
             if not self._works:
                 self._idle.set()
+            if work.run.crashes >= SUSPECT_CRASHES:  # the next suspect may start
+                self._room.set()
             if work.run.crashes >= SUSPECT_CRASHES:
                 self._room.set()  # the next suspect may start
             if not given_back:
@@ -220,12 +240,22 @@ class Supervisor:
         self._release(agent)
 
     def _release(self, agent: str) -> None:
-        try:
-            self._board.release(agent).add_done_callback(_look)
-        except Unavailable:
-            pass  # closing: places are counted anew at the next start
+        self._chore(self._free_place(agent), f"free a place of {agent}")
 
-    # -- core tasks -----------------------------------------------------------------------------------------------------
+    async def _free_place(self, agent: str) -> None:
+        """Free it, however long the store cannot write: a place that is lost stays lost until a restart."""
+        while True:
+            try:
+                released = self._board.release(agent)
+            except Unavailable:  # the writer has closed: places are counted anew at the next start
+                return
+            try:
+                await released
+                return
+            except Unavailable:
+                await asyncio.sleep(RELEASE_RETRY_SECONDS)
+
+    # -- core tasks -----------------------------------------------------------------------------------------
 
     async def _schedule(self) -> None:
         """Start ready runs whenever there is room: read pages that are missing, pick, claim in one verb."""
@@ -267,12 +297,14 @@ class Supervisor:
             self._alarm.clear()
             now = self._clock()
             if self._due_at is not None and self._due_at <= now:
+                self._due_at = None  # what begins to wait from here on is told
                 try:
                     while await self._board.wake(now):
                         pass
-                    self._due_at = await self._board.reads.next_due()
+                    self._expect(await self._board.reads.next_due())
                 except FlockdError as error:
                     log.warning("waking due runs failed, trying again: %s", error)
+                    self._expect(now)
                     await asyncio.sleep(1.0)
                 continue
             wait = CLOCK_LOOK_SECONDS

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -42,10 +43,10 @@ class RunThreads:
                 return
             if error is None:
                 result.set_result(value)
-            elif isinstance(error, (StopIteration, asyncio.CancelledError)):
-                result.set_exception(RuntimeError(f"the agent raised {error!r}"))
-            else:
+            elif isinstance(error, Exception) and not isinstance(error, StopIteration):
                 result.set_exception(error)
+            else:  # what a future cannot carry, or what would end the loop: SystemExit
+                result.set_exception(RuntimeError(f"the agent raised {error!r}"))
 
         def run() -> None:
             value, error = None, None
@@ -53,10 +54,8 @@ class RunThreads:
                 value = context.run(work)
             except BaseException as raised:  # handed to the waiter, whatever it is
                 error = raised
-            try:
+            with suppress(RuntimeError):  # the daemon has ended meanwhile: the late result is refused
                 loop.call_soon_threadsafe(settle, value, error)
-            except RuntimeError:  # the daemon has ended meanwhile: the late result is refused
-                pass
 
         threading.Thread(target=run, name=name, daemon=True).start()
         return result

@@ -21,6 +21,11 @@ STUBBORN_SECONDS = 5.0
 """How long an engine may ignore its cancelling before the daemon goes on without it."""
 
 
+def storable(text: str) -> str:
+    """The text without lone surrogates, which neither JSON nor the store can hold."""
+    return text.encode(errors="replace").decode()
+
+
 class Work:
     """What the supervisor holds for a run that was claimed here."""
 
@@ -44,6 +49,8 @@ class Work:
         """Somebody ended the run: whatever the engine does now is refused."""
         self.returning = False
         """The daemon is ending: the run goes back to the queue."""
+        self.entered = False
+        """Its task has begun. One that is cancelled before never runs, not even to give its place back."""
         self.recording = False
         """The engine has ended and its outcome is on its way to the board: too late to cancel."""
         self.began = loop.time()
@@ -59,12 +66,13 @@ class Work:
         self._progress_timer: asyncio.TimerHandle | None = None
         self._progress_stored_at = float("-inf")
 
-    # -- what the agent says ---------------------------------------------------------------------------------------
+    # -- what the agent says --------------------------------------------------------------------------------
 
     def write(self, text: str) -> None:
         """Live text: to the subscribers at once, its end kept."""
         if self.recording or self.cancelled or not text:
             return
+        text = storable(text)
         run = self.run
         data = {"text": text, "offset": self._offset, "attempt": run.attempt, "fence": run.fence}
         self._offset += len(text)
@@ -113,11 +121,11 @@ class Work:
             self._store_progress(self.run, *self._progress)
             self._progress = None
 
-    # -- how it is ended --------------------------------------------------------------------------------------------
+    # -- how it is ended ------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Cancel the engine, unless it has ended already."""
-        if self.task is not None and not self.recording:
+        """Cancel the engine, unless it has not begun (it will see why it should not) or has ended already."""
+        if self.task is not None and self.entered and not self.recording:
             self.task.cancel()
 
     def time_out(self) -> None:

@@ -12,7 +12,6 @@ import threading
 import time
 
 from flockd.cli import main
-
 from flockd.store import writer
 
 MOMENT_SECONDS = 0.2

@@ -1,7 +1,7 @@
 """The README's commands run, in their order, and print what it shows, but for ids, times and the port.
 
-A command is a block `sh`, the block behind it (`text` or `json`) is what it prints. Lines are compared without their
-order: agents that work side by side end in any.
+A command is a block `sh`; the block behind it (`text` or `json`) is what it prints. Lines are compared without
+their order, since agents that work side by side end in any.
 """
 
 import os
@@ -25,9 +25,12 @@ ADDRESS = "localhost:8344"
 END_SECONDS = 60.0
 """A limit, not an expectation."""
 
-NOT_RUN_HERE = {"make test": "this is what it runs"}
-NEVER_ENDS = ("flockd tail", "curl -sN")
-"""Watchers: they have printed what is shown, and are ended."""
+SELF = "make test"
+"""The command that runs these tests."""
+SERVES = {"make serve": "flockd serve", "flockd serve hello:flock": "flockd serve hello:flock"}
+"""Commands that end with a ready line, and what they come to where all is installed."""
+WATCHES = ("flockd tail", "curl -sN")
+"""Commands that go on for ever: they are ended when they have printed as much as is shown."""
 
 VARIES = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
@@ -106,7 +109,7 @@ class Machine:
     def serve(self, command: str) -> str:
         """Start a daemon on a free port in place of the one that runs; its ready line."""
         self.stop()
-        process = self._start(command, {"FLOCKD_SERVER__PORT": "0"})
+        process = self._start(f"exec {command}", {"FLOCKD_SERVER__PORT": "0"})
         self.daemon = process
         assert process.stdout is not None
         ready = process.stdout.readline()
@@ -176,12 +179,12 @@ def test_the_commands_print_what_is_shown(machine: Machine) -> None:
         if step.language == "python":
             (machine.folder / "hello.py").write_text(command, "utf-8")
             continue
-        if command in NOT_RUN_HERE:
+        if command == SELF:
             continue
-        if command in ("make serve", "flockd serve hello:flock"):
-            printed = machine.serve("exec " + command.replace("make", "flockd"))
+        if command in SERVES:
+            printed = machine.serve(SERVES[command])
             shown = lines("\n".join(line for line in step.shown.splitlines() if READY.search(line)))
-        elif command.startswith(NEVER_ENDS):
+        elif command.startswith(WATCHES):
             printed = machine.watch(command, shown.total())
         else:
             printed = machine.run(command)
@@ -191,7 +194,7 @@ def test_the_commands_print_what_is_shown(machine: Machine) -> None:
 
 
 def test_what_make_test_prints_is_what_make_runs() -> None:
-    (shown,) = [step.shown for step in steps() if step.text == "make test"]
+    (shown,) = [step.shown for step in steps() if step.text == SELF]
     makefile = (ROOT / "Makefile").read_text("utf-8").replace("$(BIN)", ".venv/bin").replace(" $(ARGS)", "")
     commands = [line for line in shown.splitlines() if line.startswith(".venv/bin/")]
     assert commands
@@ -200,8 +203,6 @@ def test_what_make_test_prints_is_what_make_runs() -> None:
 
 def test_every_command_is_known() -> None:
     commands = [step.text for step in steps() if step.language == "sh"]
-    assert "make serve" in commands
-    assert "make test" in commands
+    assert {SELF, *SERVES} <= set(commands)
     assert "flockd publish CodeSubmission --set code=@docs/example.py --wait" in commands
-    assert NOT_RUN_HERE.keys() <= set(commands)
     assert all(command.startswith(("make ", "flockd ", "curl ")) for command in commands)

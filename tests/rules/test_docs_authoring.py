@@ -8,7 +8,7 @@ from pathlib import Path
 from flockd import Context, Flock
 from flockd.config import Config
 from flockd.domain.fields import parse_fields
-from flockd.options import AgentOptions
+from flockd.flock.options import AgentOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "authoring.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A small board on a real file, changed by the real verbs, one transaction each, without thread or event loop."""
+"""A small board on a real file, changed by the real verbs, one transaction each, without threads or a loop."""
 
 from __future__ import annotations
 

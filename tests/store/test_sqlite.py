@@ -20,7 +20,6 @@ from flockd.store.sqlite import (
     connect_writer,
     lock_directory,
     migrate,
-    path_of,
     truncate_wal,
 )
 
@@ -61,35 +60,6 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     (folder / "0002_more.sql").write_text("CREATE TABLE more (a); INSERT INTO more VALUES (1);")
     monkeypatch.setattr(sqlite, "_SCHEMA", folder)
     yield folder
-
-
-# -- address ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///board.db", "board.db"),
-        ("sqlite:///data/board.db", "data/board.db"),
-        ("sqlite:////var/lib/board.db", "/var/lib/board.db"),
-        ("sqlite:///my%20board.db", "my board.db"),
-    ],
-)
-def test_an_address_names_a_file(url: str, path: str) -> None:
-    assert path_of(url) == Path(path)
-
-
-@pytest.mark.parametrize(
-    "url", ["board.db", "sqlite://board.db", "sqlite:///", "sqlite:///data/", "mysql:///a"]
-)
-def test_an_address_that_names_none_is_refused(url: str) -> None:
-    with pytest.raises(StoreRefused, match=r"sqlite:///path/file\.db"):
-        path_of(url)
-
-
-def test_postgresql_is_refused_by_name() -> None:
-    with pytest.raises(StoreRefused, match="PostgreSQL is not supported yet"):
-        path_of("postgresql://localhost/flockd")
 
 
 # -- lock ---------------------------------------------------------------------

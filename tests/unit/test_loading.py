@@ -11,8 +11,8 @@ import pytest
 from flockd.config import AgentTable, Config, TypeTable
 from flockd.engines.base import Context, Output
 from flockd.flock import Flock
+from flockd.flock.options import AgentOptions
 from flockd.loading import LoadError, load_flock, with_tables
-from flockd.options import AgentOptions
 
 AGENTS = '''
 from pydantic import BaseModel

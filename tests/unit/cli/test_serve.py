@@ -15,7 +15,7 @@ from click.testing import Result
 from flockd import Flock
 from flockd.cli.check import field_lines, type_word
 from flockd.config import Config
-from flockd.declaration import DeclarationError
+from flockd.flock.declaration import DeclarationError
 
 Flockd = Callable[..., Result]
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,9 +11,9 @@ from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
-from flockd.declaration import DeclarationError
 from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.errors import nearest
+from flockd.flock.declaration import DeclarationError
 
 TypeChoice = type[Any] | ArtifactType | str
 """An artifact type as an author names it: its class, what `flock.type` returned, or its name."""

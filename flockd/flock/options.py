@@ -10,8 +10,6 @@ from typing import Any, Literal, TypedDict
 import orjson
 from pydantic import ValidationError
 
-from flockd.declaration import DeclarationError
-from flockd.declared_types import TypeChoice
 from flockd.domain import duration
 from flockd.domain.agent import NAME, Agent
 from flockd.domain.artifact import EXTERNAL
@@ -21,6 +19,8 @@ from flockd.domain.priority import Priority
 from flockd.domain.subscription import Subscription, Where
 from flockd.domain.visibility import Labelled, Private, Public, Tenant, visibility_from_json
 from flockd.errors import nearest
+from flockd.flock.declaration import DeclarationError
+from flockd.flock.declared_types import TypeChoice
 
 PriorityWord = Literal["low", "normal", "high", "critical"]
 

@@ -9,10 +9,10 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from flockd.declaration import DeclarationError
 from flockd.engines.base import Context
 from flockd.engines.blocking import BlockingContext
 from flockd.engines.function import Calling, calling_of
+from flockd.flock.declaration import DeclarationError
 
 
 class Signature(NamedTuple):

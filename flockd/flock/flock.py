@@ -1,4 +1,4 @@
-"""The flock: what agent authors write their agents on. It knows no HTTP and no SQL."""
+"""The flock: what agent authors write their agents on."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
-from flockd.declaration import DeclarationError
-from flockd.declared_types import DeclaredTypes, made
 from flockd.domain.agent import Agent, Agents, fold
 from flockd.domain.artifact import EXTERNAL
 from flockd.domain.artifact_type import ArtifactType, Types
-from flockd.engines.base import Context, Engine
-from flockd.engines.blocking import BlockingContext
+from flockd.engines.base import Engine
 from flockd.engines.function import FunctionEngine
 from flockd.errors import nearest
-from flockd.options import AgentOptions, build_agent, check_known, check_name
-from flockd.signature import read_signature
+from flockd.flock.declaration import DeclarationError
+from flockd.flock.declared_types import DeclaredTypes, made
+from flockd.flock.options import AgentOptions, build_agent, check_known, check_name
+from flockd.flock.signature import read_signature
 
 if TYPE_CHECKING:
     from flockd.config import Config
-
-__all__ = ["BlockingContext", "Context", "DeclarationError", "Flock"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type[Any])
