@@ -122,7 +122,7 @@ class Supervisor:
         self._occupancy.closed = True
         for task in self.tasks:
             task.cancel()
-        await self._know_all_claims(grace_seconds)
+        await self._know_all_claims()
         await self._until_idle(grace_seconds)
         self._returning = True
         for work in list(self._works.values()):
@@ -137,10 +137,10 @@ class Supervisor:
             chore.cancel()
         await asyncio.gather(*self.tasks, *self._chores, return_exceptions=True)
 
-    async def _know_all_claims(self, limit_seconds: float) -> None:
-        """Be told of every run that was claimed before `closed` was seen: its place in the queue is after them."""
+    async def _know_all_claims(self) -> None:
+        """Be told of every run that was claimed before `closed` was seen: what is queued now comes after them."""
         with suppress(FlockdError, TimeoutError):
-            async with asyncio.timeout(limit_seconds):
+            async with asyncio.timeout(STUBBORN_SECONDS):
                 await self._board.claim(())
 
     async def _until_idle(self, limit_seconds: float) -> None:

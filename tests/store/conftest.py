@@ -1,0 +1,5 @@
+"""The boards of these tests, see tests/rig.py."""
+
+from ..rig import rigs
+
+__all__ = ["rigs"]
