@@ -61,6 +61,7 @@ class Daemon:
                 tags_per_artifact=config.limits.tags_per_artifact,
                 tag_chars=config.limits.tag_chars,
                 json_depth=config.limits.json_depth,
+                page=config.server.page,
                 scratch_dir=config.store.path.parent,
             ),
         )

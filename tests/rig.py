@@ -23,12 +23,12 @@ from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.domain.event import Event
 from flockd.domain.identity import new_id
-from flockd.domain.run import Run, RunState
+from flockd.domain.run import Run
 from flockd.domain.subscription import Subscription
 from flockd.engines.base import Context, Engine, Output, Threads
 from flockd.store import sqlite
 from flockd.store.reads import Reads
-from flockd.store.state import Command, Limits, Needs, State
+from flockd.store.state import Limits, Needs, State
 from flockd.store.verify import verify_path
 from flockd.store.writer import Committed, Writer
 from flockd.supervisor.supervisor import Supervisor
@@ -392,7 +392,7 @@ class Rig:
 
 def agent(name: str, *types: str, outputs: tuple[str, ...] = tuple(TYPES), mode: Any = "all", **fields: Any) -> Agent:
     """An agent that takes one artifact of each of these types, or (`mode="any"`) of one of them."""
-    subscribed = {key: fields.pop(key) for key in ("where", "tags", "from_agents") if key in fields}
+    subscribed = {key: fields.pop(key) for key in ("where", "from_agents") if key in fields}
     return Agent(name, Subscription(types, mode, **subscribed), outputs, **fields)
 
 
@@ -434,10 +434,8 @@ __all__ = [
     "BEGIN",
     "LIMIT_SECONDS",
     "Call",
-    "Command",
     "Rig",
     "Rigs",
-    "RunState",
     "agent",
     "new_id",
     "publication",

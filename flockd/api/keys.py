@@ -26,6 +26,8 @@ class ApiSettings(NamedTuple):
     tags_per_artifact: int
     tag_chars: int
     json_depth: int
+    page: bool
+    """server.page: whether browsers get the page at `/`."""
     scratch_dir: Path
     """Where a backup lies while it is sent: on a disk that can hold one."""
 

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from flockd import __version__
-from flockd.api.keys import DAEMON
+from flockd.api.keys import DAEMON, SETTINGS
 from flockd.errors import NotFound
 from flockd.routing import Call
 
@@ -73,7 +73,7 @@ async def index(call: Call[None, None]) -> bytes | web.StreamResponse:
 
     The page where Accept names text/html.
     """
-    page = _page("index.html")
+    page = _page("index.html") if call.app[SETTINGS].page else None
     if page is not None and "text/html" in call.request.headers.get(hdrs.ACCEPT, ""):
         response = _html(call, page)
     else:

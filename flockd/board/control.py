@@ -99,6 +99,8 @@ class RetryRun:
         refuse_cancelled(correlation)
         if correlation.state is not CorrelationState.active:
             state.begin_correlation(correlation)
+        elif run.ended_round == correlation.round:
+            correlation.round_errors -= 1
         correlation.error_count -= 1
         run.attempt += 1
         run.first_attempt = run.attempt

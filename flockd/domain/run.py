@@ -90,6 +90,8 @@ class Run:
     due_at: int | None = None
     started_at: int | None = None
     completed_at: int | None = None
+    ended_round: int | None = None
+    """The round of its correlation in which it ended."""
     error: bytes | None = None
     """JSON `{"code","message"}` of the last failure."""
     outputs: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ ARTIFACT_COLUMNS = (
 )
 RUN_COLUMNS = (
     "ord, id, tenant, agent, correlation, state, reason, due_at, priority, vtime, depth, cascade, attempt, "
-    "first_attempt, fence, crashes, created_at, started_at, completed_at, inputs, outputs, error, output_text"
+    "first_attempt, fence, crashes, created_at, started_at, completed_at, ended_round, inputs, outputs, error, output_text"
 )
 CORRELATION_COLUMNS = (
     "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "
@@ -47,8 +47,8 @@ _KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 EVENT_COLUMNS = "seq, tenant, kind, at, correlation, agent, run, artifact, data"
 
 _RUN_CHANGES = (
-    "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, outputs, error, "
-    "output_text"
+    "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, ended_round, "
+    "outputs, error, output_text"
 )
 _CORRELATION_CHANGES = (
     "state, priority, round, round_seq, open, runs, vtime, artifact_count, error_count, round_outputs, round_errors, "
@@ -100,10 +100,11 @@ def run_from(row: Row) -> Run:
         created_at=row[16],
         started_at=row[17],
         completed_at=row[18],
-        inputs=tuple(orjson.loads(row[19])),
-        outputs=tuple(orjson.loads(row[20])),
-        error=row[21],
-        output_text=row[22],
+        ended_round=row[19],
+        inputs=tuple(orjson.loads(row[20])),
+        outputs=tuple(orjson.loads(row[21])),
+        error=row[22],
+        output_text=row[23],
     )
 
 
@@ -192,6 +193,7 @@ def _run_row(run: Run) -> Row:
         run.created_at,
         run.started_at,
         run.completed_at,
+        run.ended_round,
         orjson.dumps(run.inputs).decode(),
         orjson.dumps(run.outputs).decode(),
         run.error,

@@ -376,9 +376,10 @@ class State:
         if before in OPEN and to not in OPEN:
             correlation.open -= 1
             run.completed_at = self.now
+            run.ended_round = correlation.round
         elif before not in OPEN and to in OPEN:
             correlation.open += 1
-            run.completed_at = None
+            run.completed_at = run.ended_round = None
         run.state = to
         if to is not RunState.waiting:
             run.reason = run.due_at = None

@@ -99,10 +99,10 @@ CORRELATIONS = (
         "Correlation {0} counts {1} artifacts, {3} of agents in its latest round, but has {2} and {4:.0f}.",
     ),
     _Check(
-        "SELECT id, round_errors, died FROM (SELECT id, round_errors, (SELECT count(*) FROM events e "
-        "WHERE e.correlation = c.id AND e.seq > c.round_seq AND e.kind = 'run.failed') AS died "
-        "FROM correlations c, log WHERE c.round_seq >= log.complete_from) WHERE round_errors <> died",
-        "Correlation {0} counts {1} errors in its latest round, but the log has {2}.",
+        "SELECT id, round_errors, died FROM (SELECT id, round_errors, (SELECT count(*) FROM runs r "
+        "WHERE r.tenant = c.tenant AND r.correlation = c.id AND r.state = 'dead' AND r.ended_round = c.round) "
+        "AS died FROM correlations c) WHERE round_errors <> died",
+        "Correlation {0} counts {1} errors in its latest round, but {2} of its runs died in it.",
     ),
     _Check(
         "SELECT id, state, open, CASE WHEN completed_at IS NULL THEN 'no' ELSE 'an' END FROM correlations "

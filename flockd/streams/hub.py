@@ -59,12 +59,16 @@ class EndWatch:
         self.correlation_id = correlation_id
         self.artifacts: list[Artifact] | None = []
         """What agents produced since the watch began; None where it is too much to hold."""
-        self.errors: list[tuple[str, bytes]] = []
-        """(agent, data of its `run.failed`) of the runs that died since the watch began."""
+        self._errors: dict[str | None, tuple[str, bytes]] = {}
         self._bytes = 0
         self._ended: Event | None = None
         self._draining = False
         self._bell: asyncio.Future[None] | None = None
+
+    @property
+    def errors(self) -> list[tuple[str, bytes]]:
+        """(agent, data of its `run.failed`) of the runs that died since the watch began."""
+        return list(self._errors.values())
 
     async def ended(self, round: int, timeout_seconds: float | None) -> Event | None:
         """The event that ended this round, or a later one; None at the timeout.
@@ -92,9 +96,11 @@ class EndWatch:
         if event.kind is EventKind.artifact_published:
             self._collect(event.artifact)
         elif event.kind is EventKind.run_failed:
-            self.errors.append((event.agent or "", event.data))
+            self._errors[event.run_id] = (event.agent or "", event.data)
+        elif event.kind is EventKind.run_started:
+            self._errors.pop(event.run_id, None)  # a dead run that was retried by hand
         elif event.kind is EventKind.correlation_started:
-            self.artifacts, self.errors, self._bytes = [], [], 0
+            self.artifacts, self._errors, self._bytes = [], {}, 0
         elif event.kind in ENDED:
             self._ended = event
             self.ring()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
 
 import flockd
 from flockd.api.pages import static_root
+from flockd.app import make_app
+from flockd.config import Config
 
 from .conftest import Api
+from .flocks import Gate, make_flock
 
 INDEX = {
     "name": "api-tests",
@@ -84,3 +88,10 @@ async def test_files_are_told_apart_by_their_tags(api: Api) -> None:
 )
 async def test_no_path_leads_out(api: Api, path: str) -> None:
     (await api.get(f"/static/{path}")).problem(404, "NOT_FOUND")
+
+
+async def test_the_page_can_be_switched_off(aiohttp_client: AiohttpClient, config: Config, gate: Gate) -> None:
+    without = config.model_copy(update={"server": config.server.model_copy(update={"page": False})})
+    api = Api(await aiohttp_client(make_app(without, make_flock(gate))))
+    answer = await api.get("/", Accept="text/html")
+    assert answer.ok() == INDEX

@@ -23,8 +23,8 @@ from .tail import ENDS, Event, Tail, read_log
 KILLS = int(os.environ.get("FLOCKD_CHAOS_KILLS", "20"))
 PUBLISHERS = 6
 PUBLISHES_BETWEEN_KILLS = 40
-SETTINGS = {"FLOCKD_LIMITS__RUN_CRASHES": "1000"}
-"""Honest work may be killed here more often than the default allows."""
+SETTINGS = {"FLOCKD_LIMITS__RUN_CRASHES": "1000", "FLOCKD_LIMITS__OFFSET_MAX": "10000000"}
+"""Honest work may be killed here more often than the default allows, and the list of runs is read to its end."""
 
 
 @dataclass

@@ -146,7 +146,7 @@ WRONG = [
     ),
     (
         "UPDATE correlations SET round_errors = 2 WHERE seq = 1",
-        "Correlation ID counts 2 errors in its latest round, but the log has 1.",
+        "Correlation ID counts 2 errors in its latest round, but 1 of its runs died in it.",
     ),
     (
         "UPDATE correlations SET state = 'active' WHERE seq = 1",

@@ -100,14 +100,11 @@ class CorrelationReads(NounReads):
             after = found[-1].seq
 
     async def round_errors(self, correlation: Correlation) -> list[tuple[str, bytes]]:
-        """(agent, error JSON) of the runs that are dead since its latest round, in the order of their death.
-        (agent, error JSON) of the runs that are dead since its latest round, in the order of their death."""
+        """(agent, error JSON) of the runs that died in its latest round, in the order of their creation."""
         rows = await self._rows(
-            "SELECT runs.agent, runs.error FROM "
-            "(SELECT run, max(seq) AS died FROM events INDEXED BY events_by_correlation "
-            "WHERE correlation = ? AND seq > ? AND kind = 'run.failed' GROUP BY run) AS failed "
-            "CROSS JOIN runs ON runs.id = failed.run WHERE runs.state = 'dead' ORDER BY failed.died",
-            (id_bytes(correlation.id), correlation.round_seq),
+            "SELECT agent, error FROM runs INDEXED BY runs_by_correlation "
+            "WHERE tenant = ? AND correlation = ? AND state = 'dead' AND ended_round = ? ORDER BY ord",
+            (correlation.tenant, id_bytes(correlation.id), correlation.round),
         )
         return [(agent, error) for agent, error in rows]
 

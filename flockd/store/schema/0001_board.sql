@@ -63,6 +63,7 @@ CREATE TABLE runs (
     created_at    INTEGER NOT NULL,
     started_at    INTEGER,
     completed_at  INTEGER,
+    ended_round   INTEGER,              -- the round of its correlation in which it ended
     inputs        TEXT    NOT NULL,     -- JSON list of artifact ids
     outputs       TEXT    NOT NULL,
     error         BLOB,
