@@ -197,7 +197,7 @@ class Daemon:
     async def _drain(self) -> None:
         self.state = "draining"
         self.hub.drain()
-        await self.supervisor.drain(self.config.shutdown.grace_seconds)
+        await self.supervisor.drain(self.config.shutdown.grace_seconds, self.config.shutdown.drain_seconds)
         await self.writer.close()
         await self.streams.goodbye("shutdown")
 

@@ -228,7 +228,7 @@ class Rig:
         """The end of a daemon that was asked to stop."""
         if self.alive:
             self.alive = False
-            await self.supervisor.drain(grace_seconds)
+            await self.supervisor.drain(grace_seconds, 5.0)
             await self._close()
 
     async def crash(self) -> None:
@@ -337,7 +337,9 @@ class Rig:
             if event.kind == kind and correlation_id in (None, event.correlation_id)
         ]
 
-    async def publish(self, type: str, n: int = 0, correlation_id: str | None = None, **fields: Any) -> Published:
+    async def publish(
+        self, type: str, n: int = 0, correlation_id: str | None = None, **fields: Any
+    ) -> Published:
         """Publish one artifact."""
         keyed = {key: fields.pop(key) for key in ("idempotency", "name", "dialect") if key in fields}
         return await self.board.publish(publication(type, n, correlation_id, **fields), **keyed)
@@ -350,7 +352,7 @@ class Rig:
 
     @asynccontextmanager
     async def one_group(self) -> AsyncIterator[None]:
-        """What is begun (`soon`) inside shares one transaction."""
+        """What is begun (`soon`) inside shares one transaction, which has been told when this ends."""
         loop, reached = asyncio.get_running_loop(), asyncio.Event()
         plug = _Plug(lambda: loop.call_soon_threadsafe(reached.set))
         held = self.writer.submit(plug)
@@ -363,6 +365,7 @@ class Rig:
         finally:
             plug.pulled.set()
             await held
+            await self.passed()
 
     async def run(self, run_id: str) -> Run:
         found = await self.reads.run(run_id)
@@ -390,7 +393,9 @@ class Rig:
         return self.writer.occupancy.busy[agent]
 
 
-def agent(name: str, *types: str, outputs: tuple[str, ...] = tuple(TYPES), mode: Any = "all", **fields: Any) -> Agent:
+def agent(
+    name: str, *types: str, outputs: tuple[str, ...] = tuple(TYPES), mode: Any = "all", **fields: Any
+) -> Agent:
     """An agent that takes one artifact of each of these types, or (`mode="any"`) of one of them."""
     subscribed = {key: fields.pop(key) for key in ("where", "from_agents") if key in fields}
     return Agent(name, Subscription(types, mode, **subscribed), outputs, **fields)

@@ -34,7 +34,7 @@ OPEN = frozenset({RunState.ready, RunState.running, RunState.waiting})
 """States that keep a correlation open."""
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.ready: frozenset({RunState.running, RunState.waiting, RunState.dead, RunState.cancelled}),
+    RunState.ready: frozenset({RunState.running, RunState.waiting, RunState.cancelled}),
     RunState.running: frozenset(
         {RunState.completed, RunState.ready, RunState.waiting, RunState.dead, RunState.cancelled}
     ),

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -195,6 +196,8 @@ class Writer:
         self._bell.put(None)
         if self.thread.is_alive():
             await self._loop.run_in_executor(None, self.thread.join)
+            with suppress(sqlite3.Error):  # a disk that is full: the next start reads the log
+                truncate_wal(self._connection)
         self._connection.close()
 
     # -- the thread -----------------------------------------------------------------------------------------

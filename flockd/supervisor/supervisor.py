@@ -20,7 +20,7 @@ from flockd.store.state import Occupancy
 from flockd.store.writer import Committed, Started
 from flockd.supervisor.runner import Runner
 from flockd.supervisor.scheduler import Scheduler
-from flockd.supervisor.work import STUBBORN_SECONDS, Work
+from flockd.supervisor.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -117,30 +117,33 @@ class Supervisor:
         self._room.set()
         self._alarm.set()
 
-    async def drain(self, grace_seconds: float) -> None:
-        """Claim nothing more, give running agents the grace, then send the rest back to the queue, uncounted."""
+    async def drain(self, grace_seconds: float, stop_seconds: float) -> None:
+        """Claim nothing more, give running agents the grace, then send the rest back to the queue, uncounted.
+
+        `stop_seconds`: how long those may take to stop that do not want to.
+        """
         self._occupancy.closed = True
         for task in self.tasks:
             task.cancel()
-        await self._know_all_claims()
+        await self._know_all_claims(stop_seconds)
         await self._until_idle(grace_seconds)
         self._returning = True
         for work in list(self._works.values()):
             work.returning = True
             work.stop()
-        await self._until_idle(STUBBORN_SECONDS)
+        await self._until_idle(stop_seconds)
         if self._works:
             log.warning("%d runs did not stop; the next start takes them up again", len(self._works))
         if self._chores:
-            await asyncio.wait(self._chores, timeout=STUBBORN_SECONDS)
+            await asyncio.wait(self._chores, timeout=stop_seconds)
         for chore in self._chores:  # a store that cannot write keeps them waiting for ever
             chore.cancel()
         await asyncio.gather(*self.tasks, *self._chores, return_exceptions=True)
 
-    async def _know_all_claims(self) -> None:
+    async def _know_all_claims(self, limit_seconds: float) -> None:
         """Be told of every run that was claimed before `closed` was seen: what is queued now comes after them."""
         with suppress(FlockdError, TimeoutError):
-            async with asyncio.timeout(STUBBORN_SECONDS):
+            async with asyncio.timeout(limit_seconds):
                 await self._board.claim(())
 
     async def _until_idle(self, limit_seconds: float) -> None:

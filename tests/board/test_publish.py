@@ -292,7 +292,9 @@ async def test_what_a_limit_refuses_an_and_stays_held(rigs: Rigs) -> None:
 
 async def test_outputs_inherit_tags_partition_and_visibility(rigs: Rigs) -> None:
     rig = await rigs(
-        agent("ab", "A", tags=("mine",)), agent("join", "C", "D"), agent("open", "E", visibility=Private(agents=("ab",)))
+        agent("ab", "A", tags=("mine",)),
+        agent("join", "C", "D"),
+        agent("open", "E", visibility=Private(agents=("ab",))),
     )
     hidden = Private(agents=("ab", "join"))
     await rig.publish("A", 1, tags=("x", "y"), partition_key="p", visibility=hidden)

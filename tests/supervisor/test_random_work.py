@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -71,10 +72,10 @@ class Workflow:
         if self.state == "active" and not any(job.state in ("open", "waiting") for job in self.jobs.values()):
             self.state = "failed" if self.bad and not self.outputs else "completed"
 
-    def woken(self, type: str) -> list[str]:
-        """The agents that an artifact wakes, by the rules of their subscriptions."""
-        names = [name for name in ("one", "any") if type in TAKES[name].types]
-        if type in TAKES["pair"].types:
+    def woken(self, type: str, producer: str = "external") -> list[str]:
+        """The agents that an artifact wakes; nobody is woken by what it publishes itself."""
+        names = [name for name in ("one", "any") if type in TAKES[name].types and name != producer]
+        if type in TAKES["pair"].types and producer != "pair":
             self.held[type] += 1
             if self.held["B"] and self.held["C"]:
                 self.held.subtract(("B", "C"))
@@ -90,11 +91,12 @@ class Work(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.flows: list[Workflow] = []
-        self.wait(self._make())
+        self.wait(self._begin())
 
-    async def _make(self) -> None:
+    async def _begin(self) -> None:
         limits = Limits(run_crashes=CRASHES)
-        self.rig = await Rig(Path(self.folder.name) / "board.db", *AGENTS, limits=limits, lane_window=2).start()
+        self.rig = Rig(Path(self.folder.name) / "board.db", *AGENTS, limits=limits, lane_window=2)
+        await self.rig.start()
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -127,28 +129,18 @@ class Work(RuleBasedStateMachine):
         published = await self.rig.publish(type, 0, flow.id)
         flow.begin_round()
         assert (published.round, published.fresh) == (flow.round, flow.artifacts == 0)
-        self._placed(flow, type, self.rig.woke(published))
+        self._made(flow, flow.woken(type), self.rig.woke(published))
         flow.settle()
 
-    def _placed(self, flow: Workflow, type: str, woke: list[str]) -> None:
-        names = flow.woken(type)
-        assert len(woke) == len(names)
+    def _made(self, flow: Workflow, names: list[str], woke: list[str]) -> None:
+        """An artifact is on the board that should wake the agents `names` and did make these runs."""
         flow.artifacts += 1
-        made = {run.id: run.agent for run in self.wait_runs(woke)}
-        assert sorted(made.values()) == sorted(names)
-        flow.jobs.update({run_id: Job(name) for run_id, name in made.items()})
-
-    def wait_runs(self, ids: list[str]) -> list[Any]:
-        """The runs as their events tell them; all were told before the publish was answered."""
-        return [_Made(one, self._agent_of[one]) for one in ids]
-
-    @property
-    def _agent_of(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        agents = {}
         for commit in self.rig.commits:
-            found |= {started.run.id: started.run.agent for started in commit.started}
-            found |= {ready.run_id: ready.agent for ready in commit.readied}
-        return found
+            agents |= {started.run.id: started.run.agent for started in commit.started}
+            agents |= {ready.run_id: ready.agent for ready in commit.readied}
+        assert sorted(agents[one] for one in woke) == sorted(names)
+        flow.jobs.update({one: Job(agents[one]) for one in woke})
 
     def _at_work(self, pick: int) -> tuple[Any, Workflow, Job] | None:
         calls = sorted(self.rig.working, key=lambda call: call.run_id)
@@ -158,12 +150,10 @@ class Work(RuleBasedStateMachine):
         flow = next(flow for flow in self.flows if call.run_id in flow.jobs)
         return call, flow, flow.jobs[call.run_id]
 
-    @precondition(lambda self: self.rig.working)
     @rule(pick=st.integers(0, 10), outputs=st.lists(st.sampled_from("ABCDE"), max_size=2))
     def finish(self, pick: int, outputs: list[str]) -> None:
-        found = self._at_work(pick)
-        assert found is not None
-        self.wait(self._finish(*found, outputs))
+        if found := self._at_work(pick):
+            self.wait(self._finish(*found, outputs))
 
     async def _finish(self, call: Any, flow: Workflow, job: Job, outputs: list[str]) -> None:
         before = len(self.rig.observed)
@@ -171,34 +161,20 @@ class Work(RuleBasedStateMachine):
         await self.rig.until(lambda: len(self.rig.observed) > before)
         job.state = "completed"
         published = [
-            event
+            (event.artifact.type, orjson.loads(event.data)["woke"])
             for event in self.rig.events
             if event.artifact is not None and event.artifact.run_id == call.run_id
         ]
-        assert Counter(event.artifact.type for event in published) == Counter(outputs)  # type: ignore[union-attr]
-        for event in published:
-            assert event.artifact is not None
+        assert Counter(type for type, _ in published) == Counter(outputs)
+        for type, woke in published:
             flow.outputs += 1
-            # an agent's own artifacts do not wake it
-            self._placed_by(flow, event.artifact.type, job.agent, _woke(event.data))
+            self._made(flow, flow.woken(type, job.agent), woke)
         flow.settle()
 
-    def _placed_by(self, flow: Workflow, type: str, producer: str, woke: list[str]) -> None:
-        if producer == "pair" and type in TAKES["pair"].types:
-            names = [name for name in ("one", "any") if type in TAKES[name].types]
-        else:
-            names = [name for name in flow.woken(type) if name != producer]
-        flow.artifacts += 1
-        agents = self._agent_of
-        assert sorted(agents[one] for one in woke) == sorted(names)
-        flow.jobs.update({one: Job(agents[one]) for one in woke})
-
-    @precondition(lambda self: self.rig.working)
     @rule(pick=st.integers(0, 10))
     def fail(self, pick: int) -> None:
-        found = self._at_work(pick)
-        assert found is not None
-        self.wait(self._fail(*found))
+        if found := self._at_work(pick):
+            self.wait(self._fail(*found))
 
     async def _fail(self, call: Any, flow: Workflow, job: Job) -> None:
         before = len(self.rig.observed)
@@ -333,19 +309,6 @@ class Work(RuleBasedStateMachine):
         at_work = sum(jobs[call.run_id].crashes >= 2 for call in working)
         assert at_work <= 1, "suspects start one at a time"
         return not suspects or at_work == 1
-
-
-@dataclass
-class _Made:
-    id: str
-    agent: str
-
-
-def _woke(data: bytes) -> list[str]:
-    import orjson
-
-    woke: list[str] = orjson.loads(data)["woke"]
-    return woke
 
 
 TestWork = Work.TestCase
