@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from flockd.domain.event import Event
 from flockd.domain.filter import EventFilter
 
 
 class Log(Protocol):
-    """Where events are read from."""
+    """Where events are read from: `flockd.store.reads.Reads`."""
 
-    async def events(self, after: int, limit: int, max_bytes: int) -> list[Event]: ...
+    async def events(self, after: int, limit: int, max_bytes: int) -> list[Event]:
+        """What follows this seq, in order: at most `limit` events and about `max_bytes`; empty at the end."""
+        ...
 
 
 class Page(NamedTuple):
@@ -22,14 +23,35 @@ class Page(NamedTuple):
     position: int
 
 
-async def follow(
-    log: Log, wanted: EventFilter, after: int, *, page_events: int = 500, page_bytes: int = 262_144
-) -> AsyncIterator[Page]:
+class follow:
     """What the log holds after a cursor, up to what was committed when the last page was read; then it ends.
 
     Each page is read and its statement closed before it is handed out: an open read cursor would pin the
-    write-ahead log while a slow reader takes its time.
+    write-ahead log while a slow reader takes its time. A class and not a generator, because the frame of a
+    generator would hold the page for as long as that takes. Lower case, as it is read: `async for page in follow(…)`.
     """
-    while page := await log.events(after, page_events, page_bytes):
-        after = page[-1].seq
-        yield Page([event for event in page if wanted.admits(event)], after)
+
+    def __init__(
+        self,
+        log: Log,
+        wanted: EventFilter,
+        after: int,
+        *,
+        page_events: int = 500,
+        page_bytes: int = 256 * 1024,
+    ) -> None:
+        self._log = log
+        self._wanted = wanted
+        self._after = after
+        self._page_events = page_events
+        self._page_bytes = page_bytes
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page:
+        events = await self._log.events(self._after, self._page_events, self._page_bytes)
+        if not events:
+            raise StopAsyncIteration
+        self._after = events[-1].seq
+        return Page([event for event in events if self._wanted.admits(event)], self._after)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -17,39 +18,33 @@ import orjson
 from flockd.domain.artifact import Artifact
 from flockd.domain.event import ENDED, LIVE_ONLY, Event, EventKind
 from flockd.errors import Unavailable
-from flockd.streams.encode import chunk, sse_event
+from flockd.streams.encode import Encoder
 
-_FRAME_OVERHEAD_BYTES = 600
-"""About what a frame weighs beside its payload."""
+_FRAME_OVERHEAD_BYTES = 1500
+"""About what a frame weighs beside its data and payload, which it holds twice: as stored and as sent."""
 _WATCH_ARTIFACTS = 1000
 _WATCH_BYTES = 4 << 20
 """What an EndWatch collects at most; past either its artifacts are read from the board instead."""
 
 
 class Frame:
-    """One event and its encoded form, which is made when the first subscriber needs it and then shared."""
+    """One event and its encoded forms, each made when the first subscriber needs it and then shared."""
 
-    __slots__ = ("_sse", "_sse_chunk", "event", "weight")
+    __slots__ = ("_encoded", "event", "weight")
 
     def __init__(self, event: Event) -> None:
         self.event = event
-        self.weight = _FRAME_OVERHEAD_BYTES + len(event.data)
+        self.weight = _FRAME_OVERHEAD_BYTES + 2 * len(event.data)
         if event.artifact is not None:
-            self.weight += len(event.artifact.payload)
-        self._sse: bytes | None = None
-        self._sse_chunk: bytes | None = None
+            self.weight += 2 * len(event.artifact.payload)
+        self._encoded: dict[Encoder, bytes] = {}
 
-    def sse(self, inline_bytes: int) -> bytes:
-        """As a Server-Sent Event."""
-        if self._sse is None:
-            self._sse = sse_event(self.event, self.event.encode(inline_bytes))
-        return self._sse
-
-    def sse_chunk(self, inline_bytes: int) -> bytes:
-        """The same as a chunk of HTTP/1.1: many of them joined are still chunks."""
-        if self._sse_chunk is None:
-            self._sse_chunk = chunk(self.sse(inline_bytes))
-        return self._sse_chunk
+    def encoded(self, encoder: Encoder, inline_bytes: int) -> bytes:
+        """As this encoder writes it."""
+        text = self._encoded.get(encoder)
+        if text is None:
+            text = self._encoded[encoder] = encoder.event(self.event, inline_bytes)
+        return text
 
 
 class EndWatch:
@@ -141,6 +136,7 @@ class Hub:
         """The pump's bell."""
         self.on_live: Callable[[Event], None] = lambda _event: None
         """The pump's ear for live events, which are in no ring."""
+        self.on_emptied: Callable[[], None] = lambda: None
         self._ring_bytes = ring_bytes
         self._weight = 0
         self._watches: dict[str, list[EndWatch]] = {}
@@ -173,24 +169,36 @@ class Hub:
         self.head = complete_from - 1
         self.ring.clear()
         self._weight = 0
-        self.on_news(())
+        self.on_emptied()
 
-    def frames_after(self, seq: int) -> list[Frame] | None:
-        """Every frame after this seq, or None where the ring does not reach back that far."""
-        if seq >= self.head:
-            return []
-        if not self.ring or self.ring[0].event.seq > seq + 1:
+    def reaches(self, seq: int) -> bool:
+        """Whether everything after this seq is in the ring."""
+        return self.head - seq <= len(self.ring)
+
+    def frames_after(self, seq: int, limit: int) -> list[Frame] | None:
+        """The first frames after this seq, at most `limit`; None where the ring does not reach back that far."""
+        behind = max(0, self.head - seq)
+        if behind > len(self.ring):
             return None
-        start = seq + 1 - self.ring[0].event.seq
-        return [self.ring[index] for index in range(start, len(self.ring))]
+        if behind <= limit:  # what is new: from the near end
+            frames = list(islice(reversed(self.ring), behind))
+            frames.reverse()
+            return frames
+        first = len(self.ring) - behind
+        return list(islice(self.ring, first, first + limit))
 
-    def position(self) -> dict[str, Any]:
-        """What `hello` and `gap` say of the log, but for the reader's own position."""
-        return {"log_id": self.log_id, "head": self.head, "complete_from": self.complete_from}
+    def position(self, reader: int) -> dict[str, Any]:
+        """The data of `hello` and `gap`, for a reader at this position."""
+        return {
+            "log_id": self.log_id,
+            "head": self.head,
+            "complete_from": self.complete_from,
+            "position": reader,
+        }
 
     @contextmanager
     def watch_end(self, correlation_id: str) -> Iterator[EndWatch]:
-        """A watch for the end of a correlation. Raises Unavailable while the daemon is shutting down."""
+        """A watch for the end of a correlation; while the daemon is shutting down its `ended` raises at once."""
         watch = EndWatch(correlation_id)
         if self._draining:
             watch.drain()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 
 from flockd.domain.event import Event, EventKind
 
-_CLOSED = frozenset(
+RUN_CHARS = 64 * 1024
+"""Text kept of one run. Past it the oldest goes, and the offset of what is sent shows that it is missing."""
+
+CLOSING = frozenset(
     {
         EventKind.run_completed,
         EventKind.run_failed,
@@ -17,45 +22,65 @@ _CLOSED = frozenset(
         EventKind.run_waiting,
     }
 )
+"""The kinds of the log after which an attempt writes no more."""
+
+
+class _Text:
+    """The end of what one attempt wrote."""
+
+    __slots__ = ("chars", "fence", "offset", "parts")
+
+    def __init__(self, fence: int) -> None:
+        self.fence = fence
+        self.offset = 0
+        """Code points that were written before the first part that is kept."""
+        self.parts: deque[tuple[Event, str]] = deque()
+        self.chars = 0
 
 
 class LiveTexts:
-    """The text of each attempt that runs now; past `run_bytes` of it, late joiners get only what follows."""
+    """The text of each run that writes now, fed in the order in which things happened."""
 
-    def __init__(self, run_bytes: int) -> None:
-        self._run_bytes = run_bytes
-        self._latest: dict[str, Event] = {}
-        self._texts: dict[str, list[str]] = {}
-        self._sizes: dict[str, int] = {}
+    def __init__(self) -> None:
+        self._texts: dict[str, _Text] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._texts)
+    def __iter__(self) -> Iterator[str]:
+        """The ids of the runs that have written something."""
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
     def take(self, event: Event) -> None:
-        """One `run.output`."""
+        """One `run.output`. What an attempt writes that was superseded, or began before this process, is left out."""
+        data: dict[str, Any] = orjson.loads(event.data)
         run_id = event.run_id or ""
-        data = orjson.loads(event.data)
-        if data["offset"] == 0:
-            self._texts[run_id], self._sizes[run_id] = [], 0
-        if run_id not in self._texts:
+        known = self._texts.get(run_id)
+        if data["offset"] == 0 and (known is None or data["fence"] >= known.fence):
+            known = self._texts[run_id] = _Text(data["fence"])
+        if known is None or data["fence"] != known.fence:
             return
-        self._latest[run_id] = event
-        self._texts[run_id].append(data["text"])
-        self._sizes[run_id] += len(data["text"])
-        if self._sizes[run_id] > self._run_bytes:
-            self._forget(run_id)
+        known.parts.append((event, data["text"]))
+        known.chars += len(data["text"])
+        while known.chars > RUN_CHARS and len(known.parts) > 1:
+            _, dropped = known.parts.popleft()
+            known.chars -= len(dropped)
+            known.offset += len(dropped)
 
-    def close(self, event: Event) -> None:
-        """An event of the log: the attempt that it ends is forgotten."""
-        if event.kind in _CLOSED and event.run_id in self._texts:
-            self._forget(event.run_id or "")
+    def close(self, run_id: str | None) -> None:
+        """The run's attempt has ended: its outcome is in the log now."""
+        self._texts.pop(run_id or "", None)
 
-    def so_far(self) -> Iterator[Event]:
-        """For each run that writes: one `run.output` at offset 0 with all of it."""
-        for run_id, latest in self._latest.items():
-            data = orjson.loads(latest.data) | {"text": "".join(self._texts[run_id]), "offset": 0}
-            yield latest._replace(data=orjson.dumps(data))
+    def clear(self) -> None:
+        """The board was emptied."""
+        self._texts.clear()
 
-    def _forget(self, run_id: str) -> None:
-        for known in (self._latest, self._texts, self._sizes):
-            known.pop(run_id, None)
+    def so_far(self, run_id: str) -> Event | None:
+        """One `run.output` with all that is kept of a run; None where it writes no more."""
+        known = self._texts.get(run_id)
+        if known is None:
+            return None
+        latest, _ = known.parts[-1]
+        text = "".join(part for _, part in known.parts)
+        data = orjson.loads(latest.data) | {"text": text, "offset": known.offset}
+        return latest._replace(data=orjson.dumps(data))

@@ -21,7 +21,14 @@ LOWEST_EVERY = 16
 Room = Callable[[str], int]
 """Free places of an agent."""
 
-_LaneKey = tuple[str, Priority]
+LaneKey = tuple[str, Priority]
+
+SUSPECTS: LaneKey = ("", Priority.critical)
+"""The lane of all suspects, so that they hide nobody while they start one at a time."""
+
+
+def _lane_of(run: ReadyRun) -> LaneKey:
+    return SUSPECTS if run.crashes >= SUSPECT_CRASHES else (run.agent, run.priority)
 
 
 def _order(run: ReadyRun) -> tuple[int, int]:
@@ -50,20 +57,18 @@ class Scheduler:
 
     def __init__(self, *, window: int) -> None:
         self.window = min(window, PAGE_MAX)
-        self._lanes: dict[_LaneKey, _Lane] = {}
+        self._lanes: dict[LaneKey, _Lane] = {}
         self._heads: dict[Priority, list[tuple[int, int, str]]] = {priority: [] for priority in Priority}
         """Heads of lanes as (vtime, ord, agent); an entry that is no longer a head is skipped when it surfaces."""
-        self._suspects: list[ReadyRun] = []
         self._picks = 0
 
     @property
     def has_work(self) -> bool:
-        return bool(self._lanes or self._suspects)
+        return bool(self._lanes)
 
     def clear(self) -> None:
         """Forget everything: the board was emptied."""
         self._lanes.clear()
-        self._suspects.clear()
         for heads in self._heads.values():
             heads.clear()
 
@@ -71,14 +76,13 @@ class Scheduler:
         """There are ready runs in the table that nobody told of: a page of them will be asked for."""
         self._lanes.setdefault((agent, priority), _Lane(complete=False)).complete = False
 
+    def put_back(self, run: ReadyRun) -> None:
+        """A run that was taken could not be claimed: it has ended, or the table still has it."""
+        self.open_lane(*_lane_of(run))
+
     def add(self, run: ReadyRun) -> None:
         """A run became ready."""
-        if run.crashes >= SUSPECT_CRASHES:
-            insort(self._suspects, run, key=_order)
-            return
-        lane = self._lanes.get((run.agent, run.priority))
-        if lane is None:
-            lane = self._lanes[run.agent, run.priority] = _Lane(complete=True)
+        lane = self._lanes.setdefault(_lane_of(run), _Lane(complete=True))
         if lane.refilling:
             lane.arrived.append(run)
         elif lane.complete or (lane.window and _order(run) < _order(lane.window[-1])):
@@ -90,7 +94,7 @@ class Scheduler:
             del lane.window[self.window :]
             lane.complete = False
 
-    def wanted(self, room: Room) -> list[_LaneKey]:
+    def wanted(self, room: Room) -> list[LaneKey]:
         """The lanes whose next page is to be read: nothing left in memory, more in the table, and room to start it.
 
         Each is to be answered with `refill`.
@@ -98,7 +102,8 @@ class Scheduler:
         wanted = [
             key
             for key, lane in self._lanes.items()
-            if not lane.window and not lane.complete and not lane.refilling and room(key[0]) > 0
+            if not lane.window and not lane.complete and not lane.refilling
+            if key == SUSPECTS or room(key[0]) > 0
         ]
         for key in wanted:
             self._lanes[key].refilling = True
@@ -110,7 +115,6 @@ class Scheduler:
         if lane is None or not lane.refilling:
             return
         lane.refilling = False
-        known = {run.run_id for run in self._suspects}
         by_id = {run.run_id: run for run in page}
         last = max(map(_order, by_id.values()), default=None)
         for run in lane.arrived:
@@ -118,11 +122,7 @@ class Scheduler:
                 by_id.setdefault(run.run_id, run)
         lane.arrived = []
         lane.complete = complete
-        for run in sorted(by_id.values(), key=_order):
-            if run.crashes < SUSPECT_CRASHES:
-                lane.window.append(run)
-            elif run.run_id not in known:
-                insort(self._suspects, run, key=_order)
+        lane.window = sorted(by_id.values(), key=_order)
         if not lane.window and lane.complete:
             del self._lanes[agent, priority]
 
@@ -138,14 +138,11 @@ class Scheduler:
         def has_room(agent: str) -> bool:
             return room(agent) - used.get(agent, 0) > 0
 
-        if not suspect_works and total > 0:
-            suspect = next((run for run in self._suspects if has_room(run.agent)), None)
-            if suspect is not None:
-                self._suspects.remove(suspect)
-                used[suspect.agent] = 1
-                taken.append(suspect)
+        if not suspect_works and total > 0 and (suspect := self._pop_suspect(has_room)) is not None:
+            used[suspect.agent] = 1
+            taken.append(suspect)
         for (agent, priority), lane in self._lanes.items():
-            if has_room(agent):
+            if (agent, priority) != SUSPECTS and has_room(agent):
                 self._push_head(agent, priority, lane)
         while len(taken) < total:
             lowest = (self._picks + 1) % LOWEST_EVERY == 0
@@ -160,6 +157,15 @@ class Scheduler:
             used[run.agent] = used.get(run.agent, 0) + 1
             taken.append(run)
         return taken
+
+    def _pop_suspect(self, has_room: Callable[[str], bool]) -> ReadyRun | None:
+        lane = self._lanes.get(SUSPECTS)
+        run = next((run for run in lane.window if has_room(run.agent)), None) if lane else None
+        if lane is not None and run is not None:
+            lane.window.remove(run)
+            if not lane.window and lane.complete:
+                del self._lanes[SUSPECTS]
+        return run
 
     def _pop(self, priority: Priority, has_room: Callable[[str], bool]) -> ReadyRun | None:
         """The first head of a class whose agent has room; heads without room leave the heap until the next `take`."""

@@ -19,7 +19,7 @@ from flockd.errors import FlockdError, Unavailable
 from flockd.store.state import Occupancy
 from flockd.store.writer import Committed, Started
 from flockd.supervisor.runner import Runner
-from flockd.supervisor.scheduler import Scheduler
+from flockd.supervisor.scheduler import SUSPECTS, Scheduler
 from flockd.supervisor.work import Work
 
 log = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ class Supervisor:
         await self._board.sort_orphans(sorted({agent for agent, _, _ in await reads.ready_lanes()}))
         for correlation_id in await reads.exhausted():
             await self._board.exhaust(correlation_id)
+        self._scheduler.open_lane(*SUSPECTS)
         for agent, priority, _ in await reads.ready_lanes():
             self._scheduler.open_lane(agent, priority)
         self._expect(await reads.next_due())
@@ -277,8 +278,8 @@ class Supervisor:
                 claimed = set()
                 await asyncio.sleep(1.0)
             for run in picks:
-                if run.run_id not in claimed:  # ended, or no room after all: the table knows
-                    self._scheduler.open_lane(run.agent, run.priority)
+                if run.run_id not in claimed:
+                    self._scheduler.put_back(run)
             if self._scheduler.has_work:
                 self._room.set()
 
@@ -290,9 +291,12 @@ class Supervisor:
         return any(work.run.crashes >= SUSPECT_CRASHES for work in self._works.values())
 
     async def _refill(self) -> None:
-        for agent, priority in self._scheduler.wanted(self._free):
-            page = await self._board.reads.ready_page(agent, priority, self._scheduler.window)
-            self._scheduler.refill(agent, priority, page, complete=len(page) < self._scheduler.window)
+        reads, window = self._board.reads, self._scheduler.window
+        for lane in self._scheduler.wanted(self._free):
+            page = await (
+                reads.ready_suspects(window) if lane == SUSPECTS else reads.ready_page(*lane, window)
+            )
+            self._scheduler.refill(*lane, page, complete=len(page) < window)
 
     async def _watch_the_clock(self) -> None:
         """Wake waiting runs when they are due."""

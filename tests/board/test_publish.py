@@ -144,7 +144,7 @@ async def test_both_halves_of_an_and_in_one_group_meet(rigs: Rigs) -> None:
         rig.soon(rig.publish("B", 2, one))
     assert (await rig.call("join")).inputs == (1, 2)
     assert len(rig.commits) == 1
-    published = [data for data in rig.data("artifact.published")]
+    published = rig.data("artifact.published")
     assert published[0]["held"] == ["join"] and len(published[1]["woke"]) == 1
 
 

@@ -1,4 +1,4 @@
-"""Random verbs against a naive count of what must be there: what is open, dead, held and finished, restarts included."""
+"""Random verbs against a naive count of what must be there, restarts included."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from flockd.domain.artifact import DEFAULT_TENANT
 from flockd.domain.identity import id_bytes, id_text, parse_id
 from flockd.domain.priority import Priority
-from flockd.domain.run import Run
+from flockd.domain.run import SUSPECT_CRASHES, Run
 from flockd.store.reads.base import PAGE_MAX, NounReads, Total
 from flockd.store.reads.walk import Condition, joined
 from flockd.store.rows import RUN_COLUMNS, run_from
@@ -92,11 +92,21 @@ class RunReads(NounReads):
         return [(agent, Priority(priority), count) for agent, priority, count in rows]
 
     async def ready_page(self, agent: str, priority: Priority, limit: int) -> list[ReadyRun]:
-        """The first runs of a lane, at most 500, in the order in which they start."""
+        """The first runs of a lane but for suspects, at most 500, in the order in which they start."""
+        return await self._ready(
+            "agent = ? AND priority = ? AND crashes < ? ORDER BY vtime, ord",
+            (agent, int(priority), SUSPECT_CRASHES, min(limit, PAGE_MAX)),
+        )
+
+    async def ready_suspects(self, limit: int) -> list[ReadyRun]:
+        """The first suspects of all lanes, at most 500. Looks at everything that is ready."""
+        return await self._ready("crashes >= ? ORDER BY vtime, ord", (SUSPECT_CRASHES, min(limit, PAGE_MAX)))
+
+    async def _ready(self, condition: str, parameters: tuple[object, ...]) -> list[ReadyRun]:
         rows = await self._rows(
             "SELECT id, agent, priority, vtime, ord, crashes FROM runs INDEXED BY runs_ready "
-            "WHERE state = 'ready' AND agent = ? AND priority = ? ORDER BY vtime, ord LIMIT ?",
-            (agent, int(priority), min(limit, PAGE_MAX)),
+            f"WHERE state = 'ready' AND {condition} LIMIT ?",
+            parameters,
         )
         return [ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5]) for row in rows]
 
