@@ -310,7 +310,7 @@ def _on_signals() -> asyncio.Future[None]:
     def stop() -> None:
         if stopped.done():
             os._exit(1)  # what was acknowledged is on disk; the next start takes up the rest
-        log.info("stopping: a second signal ends it at once")
+        log.info("stopping; one more signal would end it at once")
         stopped.set_result(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -111,6 +111,7 @@ class Gate:
                     if call.result.cancelled():
                         raise
                     call.cancelled.set()
+                    self._rig.ring()
                     if not call.stubborn:
                         raise
         finally:

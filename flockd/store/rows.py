@@ -36,7 +36,8 @@ ARTIFACT_COLUMNS = (
 )
 RUN_COLUMNS = (
     "ord, id, tenant, agent, correlation, state, reason, due_at, priority, vtime, depth, cascade, attempt, "
-    "first_attempt, fence, crashes, created_at, started_at, completed_at, ended_round, inputs, outputs, error, output_text"
+    "first_attempt, fence, crashes, created_at, started_at, completed_at, ended_round, inputs, outputs, error, "
+    "output_text"
 )
 CORRELATION_COLUMNS = (
     "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "

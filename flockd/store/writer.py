@@ -359,7 +359,11 @@ class Writer:
         for entry in group:
             entry.error = OutcomeUnknown()
         self._tell(_settle, group)
-        raise _Fatal(f"the store failed while committing: {error}") from error
+        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+        raise _Fatal(
+            f"the store failed while committing ({name}: {error}). After a failed fsync only a fresh start from disk can "
+            "tell what was stored; nothing that was acknowledged is lost. Mend the disk and start flockd again."
+        ) from error
 
     def _try_again(self) -> None:
         """Whether the store takes a write again, asked while nobody writes."""
