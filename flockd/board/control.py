@@ -162,7 +162,7 @@ class FreeKeys:
 
 def _cancel(state: State, run: Run, live_text: LiveText) -> None:
     """Close one open run under a higher fence, so that whoever works on it can write nothing any more."""
-    works = run.state is RunState.running and run not in state.started
+    works = run.state is RunState.running and run.id not in state.started
     run.fence += 1
     run.output_text = live_text(run.id) or run.output_text
     state.move(run, RunState.cancelled, releases=not works)

@@ -215,7 +215,8 @@ class State:
         self.complete_from = 0
         """Where it is emptied: the seq from which on the log is complete."""
         # what the loop is told after the commit
-        self.started: list[Run] = []
+        self.started: dict[str, Run] = {}
+        """By id, in the order of their claims."""
         self.readied: list[Run] = []
         self.cancelled_runs: list[str] = []
         self.exhausted: list[str] = []
@@ -232,11 +233,11 @@ class State:
         """Empty the board, and with it what this group has changed so far."""
         self.emptied = True
         self.complete_from = self.next_seq
-        for run in self.started:
+        for run in self.started.values():
             self.release(run.agent)
         for changed in (
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
-            self.held_added, self.changed_keys, self.counters,
+            self.held_added, self.changed_keys, self.counters, self.started,
         ):  # fmt: skip
             changed.clear()
         for appended in (
@@ -244,7 +245,6 @@ class State:
             self.events,
             self.consumptions,
             self.held_removed,
-            self.started,
             self.readied,
             self.exhausted,
         ):
@@ -361,8 +361,7 @@ class State:
         before = run.state
         assert to in TRANSITIONS[before], f"a run cannot pass from {before} to {to}"
         if before is RunState.running:
-            if run in self.started:  # claimed in this very group: no engine works on it yet
-                self.started.remove(run)
+            if self.started.pop(run.id, None):  # claimed in this very group: no engine works on it yet
                 releases = True
             if releases:
                 self.release(run.agent)
@@ -416,7 +415,7 @@ class State:
         run.fence += 1
         run.started_at = self.now
         self.occupancy.clock = max(self.occupancy.clock, run.vtime)
-        self.started.append(run)
+        self.started[run.id] = run
 
     def announce(self, run: Run) -> None:
         """Write `run.started` where the run was claimed."""

@@ -361,8 +361,8 @@ class Writer:
         self._tell(_settle, group)
         name = getattr(error, "sqlite_errorname", "") or type(error).__name__
         raise _Fatal(
-            f"the store failed while committing ({name}: {error}). After a failed fsync only a fresh start from disk can "
-            "tell what was stored; nothing that was acknowledged is lost. Mend the disk and start flockd again."
+            f"the store failed while committing ({name}: {error}). After a failed fsync only a fresh start from disk "
+            "can tell what was stored; nothing that was acknowledged is lost. Mend the disk and start flockd again."
         ) from error
 
     def _try_again(self) -> None:
@@ -428,7 +428,7 @@ def _committed(state: State, commands: int, seconds: float) -> Committed:
     """What the loop is told: copies of rows that a later group may change again."""
     published = {artifact.id: artifact for artifact in state.artifacts}
     started = []
-    for run in state.started:
+    for run in state.started.values():
         inputs = tuple(published[one] for one in run.inputs if one in published)
         started.append(Started(replace(run), inputs if len(inputs) == len(run.inputs) else None))
     return Committed(
