@@ -100,11 +100,11 @@ async def run_agent(call: Call[None, RunBody]) -> bytes | web.StreamResponse:
     failure = await _failure(call, published, outcome)
     if failure is not None:
         if record is not None:
-            await board.free_key(record.digest)
+            await board.free_key(record.digest, published)
         raise AgentFailed(failure, details=ids)
     answer = orjson.dumps({"artifacts": [artifact.document() for artifact in outcome.artifacts], **ids})
     if record is not None:
-        await board.keep_answer(record.digest, answer)
+        await board.keep_answer(record.digest, answer, published)
     return again(answer) if published.replayed else answer
 
 

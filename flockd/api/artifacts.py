@@ -82,7 +82,7 @@ async def publish_and_wait(call: Call[None, SyncBody]) -> bytes | web.StreamResp
         }
     )
     if record is not None and outcome.ended_at is not None:
-        await app[BOARD].keep_answer(record.digest, answer)
+        await app[BOARD].keep_answer(record.digest, answer, published)
     return again(answer) if published.replayed else answer
 
 

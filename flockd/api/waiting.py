@@ -8,7 +8,6 @@ import orjson
 
 from flockd.board import Published
 from flockd.domain.artifact import Artifact
-from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.errors import NotFound
 from flockd.store.reads import Reads
@@ -38,11 +37,10 @@ async def wait(
     if published.replayed:
         return await _wait_again(hub, reads, published, timeout_seconds)
     ended = await watch.ended(published.round, timeout_seconds)
-    if ended is None or not published.fresh or watch.artifacts is None:
+    if ended is None or not published.fresh or ended.artifacts is None:
         return await _read(reads, published)
-    state = "completed" if ended.kind is EventKind.correlation_completed else "failed"
-    errors = [(agent, str(orjson.loads(data)["error"]["message"])) for agent, data in watch.errors]
-    return Outcome(ended.at, state, watch.artifacts, errors)
+    errors = [(agent, str(orjson.loads(data)["error"]["message"])) for agent, data in ended.errors]
+    return Outcome(ended.event.at, _state(ended.event.kind), ended.artifacts, errors)
 
 
 async def _wait_again(hub: Hub, reads: Reads, published: Published, timeout_seconds: float) -> Outcome:
@@ -55,16 +53,15 @@ async def _wait_again(hub: Hub, reads: Reads, published: Published, timeout_seco
 
 
 async def _read(reads: Reads, published: Published) -> Outcome:
-    correlation = await reads.correlation(published.correlation_id)
-    if correlation is None:  # the board was emptied while somebody waited
+    found = await reads.round(published.correlation_id, published.round)
+    if found is None:  # the board was emptied while somebody waited
         raise NotFound(f"The workflow {published.correlation_id} is no longer on the board")
-    artifacts = await reads.round_artifacts(correlation)
-    dead = await reads.round_errors(correlation)
-    errors = [(agent, str(orjson.loads(error)["message"])) for agent, error in dead]
-    return Outcome(_ended_at(correlation, published.round), correlation.wire_state, artifacts, errors)
+    errors = [(agent, str(orjson.loads(error)["message"])) for agent, error in found.errors]
+    return Outcome(found.ended_at, _state(found.ended), found.artifacts, errors)
 
 
-def _ended_at(correlation: Correlation, round: int) -> int | None:
-    if correlation.state is CorrelationState.active and correlation.round <= round:
-        return None
-    return correlation.completed_at if correlation.completed_at is not None else correlation.last_activity_at
+def _state(ended: EventKind | None) -> str:
+    """The wire's word for a round, by the event that ended it."""
+    if ended is None:
+        return "active"
+    return "completed" if ended is EventKind.correlation_completed else "failed"

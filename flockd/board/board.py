@@ -31,7 +31,7 @@ from flockd.domain.correlation import Correlation
 from flockd.domain.identity import new_id
 from flockd.domain.run import Run
 from flockd.domain.subscription import Candidate, Matcher
-from flockd.domain.visibility import narrowest
+from flockd.domain.visibility import may_see, narrowest
 from flockd.errors import AgentFailed, FlockdError, InvalidInput
 from flockd.store.reads import Reads
 from flockd.store.state import Command
@@ -130,6 +130,11 @@ class Board:
     ) -> Published:
         """Run one agent exactly once on these inputs, which wake nobody else."""
         ordered = _in_order(agent, inputs)
+        for one in ordered:
+            if not may_see(agent.viewer, one.visibility):
+                raise InvalidInput.field(
+                    "inputs", f"{agent.name} may not see a {one.type} with this visibility"
+                )
         correlation_id = inputs[0].correlation_id or new_id()
         prepared = [
             self._prepare(one._replace(correlation_id=correlation_id), EXTERNAL, match=False)
@@ -153,13 +158,13 @@ class Board:
         run: Run = await self._submit(RetryRun(run_id))
         return run
 
-    async def keep_answer(self, digest: bytes, answer: bytes) -> None:
-        """Store the final answer of a request that was answered after its effect."""
-        await self._submit(KeepAnswer(digest, answer))
+    async def keep_answer(self, digest: bytes, answer: bytes, published: Published) -> None:
+        """Store the final answer of the request that published this."""
+        await self._submit(KeepAnswer(digest, answer, published.artifact_id))
 
-    async def free_key(self, digest: bytes) -> None:
-        """Forget a key whose request answered an error."""
-        await self._submit(FreeKeys((digest,)))
+    async def free_key(self, digest: bytes, published: Published) -> None:
+        """Forget the key of the request that published this and answered an error."""
+        await self._submit(FreeKeys((digest,), artifact_id=published.artifact_id))
 
     async def free_old_keys(self, digests: Sequence[bytes], older_than: int) -> None:
         await self._submit(FreeKeys(digests, older_than))

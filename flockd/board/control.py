@@ -131,6 +131,8 @@ class KeepAnswer:
 
     digest: bytes
     answer: bytes
+    artifact_id: str
+    """What the request put on the board: the key may have been freed and used again since."""
     inside: bool = True
 
     def needs(self) -> Needs:
@@ -138,7 +140,7 @@ class KeepAnswer:
 
     def decide(self, state: State) -> None:
         record = state.keys.get(self.digest)
-        if record is not None and record.answer is None:
+        if record is not None and record.answer is None and self.artifact_id in record.results:
             state.put_key(self.digest, record._replace(answer=self.answer))
 
 
@@ -148,6 +150,8 @@ class FreeKeys:
 
     digests: Sequence[bytes]
     older_than: int | None = None
+    artifact_id: str = ""
+    """Only the record of the request that put this on the board."""
     inside: bool = True
 
     def needs(self) -> Needs:
@@ -156,7 +160,9 @@ class FreeKeys:
     def decide(self, state: State) -> None:
         for digest in self.digests:
             record = state.keys.get(digest)
-            if record is not None and (self.older_than is None or record.created_at < self.older_than):
+            if record is None or self.artifact_id not in record.results:
+                continue
+            if self.older_than is None or record.created_at < self.older_than:
                 state.put_key(digest, None)
 
 

@@ -109,7 +109,7 @@ class Fail(_Fenced):
             return True
         state.move(run, RunState.waiting, releases=self.releases)
         run.attempt += 1
-        state.park(run, WaitReason.retry, state.now + self.delay_ms)
+        state.park(run, WaitReason.retry, state.clock + self.delay_ms)
         retrying(state, run, self.reason, error=error)
         return True
 

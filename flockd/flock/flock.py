@@ -274,8 +274,7 @@ class Flock:
         auth: str | None = None,
         config: str | Path | None = None,
     ) -> None:
-        """As `serve`, from code without a loop: blocks, and ends the process with its exit code if that is
-        not 0.
+        """As `serve`, from code without a loop: blocks, and ends the process with the daemon.
 
         `server_name` is what the flock is called in answers and in the API's title; `create_ui` switches the
         page.

@@ -1,7 +1,7 @@
 """Rows ↔ domain, and the statements that move them: what a group loads and what it applies, one statement per table.
 
-Every statement hands the interpreter lock to other threads, and on a busy loop it is long in coming back. So a group of
-any size uses one for each table: multi-row VALUES, filled up to a few sizes that the statement cache knows again.
+Every statement hands the interpreter lock to other threads, so a group of any size uses few of them: multi-row VALUES,
+in chunks that are powers of two so that the statement cache knows them again.
 """
 
 from __future__ import annotations
@@ -331,36 +331,36 @@ def _where_in(connection: sqlite3.Connection, select: str, values: Sequence[Any]
     return rows
 
 
-def _rounded_up(count: int) -> int:
-    """The next number of the row 1, 2, 3, 4, 6, 8, 12, 16, 24, …: few sizes, and little to fill up."""
-    power = 1 << (count - 1).bit_length()
-    return power if count > power * 3 // 4 or power < 4 else power * 3 // 4
+def _chunks(items: Sequence[Any], most: int) -> Iterable[Sequence[Any]]:
+    """Slices whose lengths are powers of two, largest first."""
+    start, left = 0, len(items)
+    while left:
+        size = min(1 << (left.bit_length() - 1), 1 << (most.bit_length() - 1))
+        yield items[start : start + size]
+        start, left = start + size, left - size
 
 
 # -- apply --------------------------------------------------------------------------------------------------
 
 
 class _Statement:
-    """A multi-row INSERT; its texts by number of rows. Rows of NULLs fill it up, and are not inserted."""
+    """A multi-row INSERT; its texts by number of rows."""
 
     def __init__(self, table: str, columns: str, suffix: str = "") -> None:
-        self._width = columns.count(",") + 1
-        self._most = 1 << (MAX_PARAMETERS // self._width).bit_length() - 1
-        self._head = f"INSERT INTO {table} ({columns}) SELECT * FROM (VALUES "
-        self._row = f"({', '.join('?' * self._width)})"
-        self._tail = f") WHERE column1 IS NOT NULL{suffix}"
+        self.width = columns.count(",") + 1
+        self._head = f"INSERT INTO {table} ({columns}) VALUES "
+        self._row = f"({', '.join('?' * self.width)})"
+        self._suffix = suffix
         self._texts: dict[int, str] = {}
 
     def execute(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        for start in range(0, len(rows), self._most):
-            chunk = rows[start : start + self._most]
-            size = _rounded_up(len(chunk))
-            text = self._texts.get(size)
+        for chunk in _chunks(rows, MAX_PARAMETERS // self.width):
+            text = self._texts.get(len(chunk))
             if text is None:
-                text = self._texts[size] = self._head + ", ".join([self._row] * size) + self._tail
-            values = [value for row in chunk for value in row]
-            values += [None] * (self._width * (size - len(chunk)))
-            connection.execute(text, values)
+                text = self._texts[len(chunk)] = (
+                    self._head + ", ".join([self._row] * len(chunk)) + self._suffix
+                )
+            connection.execute(text, [value for row in chunk for value in row])
 
 
 def _or_change(key: str, columns: str) -> str:

@@ -187,9 +187,20 @@ class State:
     """The overlay of one group."""
 
     def __init__(
-        self, *, now: int, next_seq: int, next_run: int, agents: Agents, limits: Limits, occupancy: Occupancy
+        self,
+        *,
+        now: int,
+        clock: int,
+        next_seq: int,
+        next_run: int,
+        agents: Agents,
+        limits: Limits,
+        occupancy: Occupancy,
     ) -> None:
         self.now = now
+        """The moment of everything that this group writes; never less than that of an earlier group."""
+        self.clock = clock
+        """What the wall clock says, for what is due later: it may have been set back since."""
         self.next_seq = next_seq
         self.next_run = next_run
         self.agents = agents
@@ -429,7 +440,7 @@ class State:
 
     def orphan(self, run: Run) -> None:
         """A run without its agent waits for it, for limits.orphan_hours."""
-        due_at = self.now + self.limits.orphan_ms
+        due_at = self.clock + self.limits.orphan_ms
         if run.state is not RunState.waiting:
             self.move(run, RunState.waiting)
         self.park(run, WaitReason.agent_missing, due_at)

@@ -149,8 +149,10 @@ class Writer:
         self._idle = False
         self._closing = False
         self._space_checked_at = 0.0
-        self.unwritable: str | None = None
-        """None, or the sentence why nothing can be written now."""
+        self._no_space: str | None = None
+        self._cannot_write: str | None = None
+        self._taken: list[_Entry] = []
+        """The group in hand: whoever of it is not answered when the thread ends is answered then."""
         row = connection.execute("SELECT next_seq, next_run, last_at FROM log").fetchone()
         self._next_seq, self._next_run, self._last_at = row
         self._seed_occupancy()
@@ -166,6 +168,11 @@ class Writer:
         oldest = self._connection.execute("SELECT min(vtime) FROM runs WHERE state = 'ready'").fetchone()[0]
         self.occupancy.clock = oldest or 0
         self.occupancy.commit()
+
+    @property
+    def unwritable(self) -> str | None:
+        """None, or the sentence why nothing can be written now."""
+        return self._cannot_write or self._no_space
 
     def start(self) -> None:
         """Begin to take commands."""
@@ -195,16 +202,20 @@ class Writer:
         self._closing = True
         self._bell.put(None)
         if self.thread.is_alive():
-            await self._loop.run_in_executor(None, self.thread.join)
-            with suppress(sqlite3.Error):  # a disk that is full: the next start reads the log
-                truncate_wal(self._connection)
+            await self._loop.run_in_executor(None, self._finish)
         self._connection.close()
+
+    def _finish(self) -> None:
+        self.thread.join()
+        with suppress(sqlite3.Error):  # a disk that is full: the next start reads the log
+            truncate_wal(self._connection)
 
     # -- the thread -----------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
             while (group := self._take()) is not None:
+                self._taken = group
                 if group:
                     self._run(group)
                 elif self.unwritable is not None:
@@ -218,7 +229,7 @@ class Writer:
     def _end(self, reason: str) -> None:
         """On the loop: nothing is taken any more; whoever waits is told so, and the process is to end."""
         self._closing = True
-        left = [*self._inside, *self._outside]
+        left = [*self._taken, *self._inside, *self._outside]
         for entry in left:
             entry.error = Unavailable("The store has failed; the daemon is shutting down.")
         _settle(left)
@@ -247,11 +258,11 @@ class Writer:
 
     def _run(self, group: list[_Entry]) -> None:
         began = time.perf_counter()
-        refusal = self._space_refusal()
-        if refusal is not None:
+        self._look_at_space()
+        if self._no_space is not None:
             for entry in group:
                 if not entry.command.inside:
-                    entry.error = Unavailable(refusal, retry_after_seconds=5)
+                    entry.error = Unavailable(self._no_space, retry_after_seconds=5)
             self._tell(_settle, [entry for entry in group if entry.error])
             group = [entry for entry in group if entry.error is None]
             if not group:
@@ -283,8 +294,10 @@ class Writer:
         """One transaction: load, decide in order, apply, commit. Anything raised has been rolled back."""
         names = tuple(type(entry.command).__name__ for entry in group)
         probe("taken", names)
+        clock = self._clock()
         state = State(
-            now=max(self._clock(), self._last_at),
+            now=max(clock, self._last_at),
+            clock=clock,
             next_seq=self._next_seq,
             next_run=self._next_run,
             agents=self._agents,
@@ -318,7 +331,8 @@ class Writer:
         self.occupancy.commit()
         self._cache.keep(state)
         self._next_seq, self._next_run, self._last_at = state.next_seq, state.next_run, state.now
-        self.unwritable = None
+        if state.has_changes:
+            self._cannot_write = None
         probe("committed", names)
         return state
 
@@ -336,10 +350,10 @@ class Writer:
         if code in _FATAL_CODES or _is_fsync(error):
             self._die(group, error)
         if code in _LONG_RESULT_CODES or code == sqlite3.SQLITE_IOERR:
-            self.unwritable = f"The store cannot write now: {error}."
-            log.error("%s", self.unwritable)
+            self._cannot_write = f"The store cannot write now: {error}."
+            log.error("%s", self._cannot_write)
             for entry in group:
-                entry.error = Unavailable(self.unwritable, retry_after_seconds=5)
+                entry.error = Unavailable(self._cannot_write, retry_after_seconds=5)
             self._tell(_settle, group)
             return
         log.error("a transaction failed (%s); its commands are decided again one by one", error)
@@ -367,28 +381,29 @@ class Writer:
 
     def _try_again(self) -> None:
         """Whether the store takes a write again, asked while nobody writes."""
+        self._look_at_space()
+        if self._cannot_write is None:
+            return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("UPDATE log SET last_at = last_at")
             self._connection.execute("COMMIT")
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            if _is_fsync(error):
+                self._die([], error)
             self._rollback()
         else:
-            self.unwritable = None
+            self._cannot_write = None
 
-    def _space_refusal(self) -> str | None:
-        """The sentence with which outside commands are refused where the disk is nearly full, or None."""
+    def _look_at_space(self) -> None:
+        """Whether the disk is nearly full, looked at once in a while: what is there then only this look takes away."""
         now = time.monotonic()
-        if self._min_free_bytes and (now - self._space_checked_at >= _SPACE_CHECK_SECONDS or self.unwritable):
-            self._space_checked_at = now
-            free = shutil.disk_usage(self._path.parent).free
-            if free < self._min_free_bytes:
-                least = self._min_free_bytes
-                self.unwritable = (
-                    f"The disk is nearly full: {free} bytes free, store.min_free_bytes is {least}."
-                )
-                return self.unwritable
-        return None
+        if not self._min_free_bytes or now - self._space_checked_at < _SPACE_CHECK_SECONDS:
+            return
+        self._space_checked_at = now
+        free, least = shutil.disk_usage(self._path.parent).free, self._min_free_bytes
+        full = f"The disk is nearly full: {free} bytes free, store.min_free_bytes is {least}."
+        self._no_space = full if free < least else None
 
     def _wal_bytes(self) -> int:
         try:
@@ -404,7 +419,11 @@ class Writer:
 
     def _committed(self, group: list[_Entry], committed: Committed) -> None:
         """On the loop: first those who watch and schedule, then those who asked."""
-        self._on_commit(committed)
+        try:
+            self._on_commit(committed)
+        except Exception:  # watchers and work would lack what is true: only a fresh start has all of it
+            log.exception("what was committed could not be told")
+            self._end("what was committed could not be told")
         _settle(group)
         probe("told", tuple(type(entry.command).__name__ for entry in group))
 

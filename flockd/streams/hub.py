@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from flockd.domain.artifact import Artifact
 from flockd.domain.event import ENDED, LIVE_ONLY, Event, EventKind
-from flockd.errors import Unavailable
+from flockd.errors import FlockdError, NotFound, Unavailable
 from flockd.streams.encode import Encoder
 
 _FRAME_OVERHEAD_BYTES = 1500
@@ -47,40 +47,44 @@ class Frame:
         return text
 
 
+class Ended(NamedTuple):
+    """The end of a round, with what was told of it."""
+
+    event: Event
+    round: int
+    artifacts: list[Artifact] | None
+    """What agents produced in it since the watch began; None where it is too much to hold."""
+    errors: list[tuple[str, bytes]]
+    """(agent, data of its `run.failed`) of the runs that died in it since then, in the order of their death."""
+
+
 class EndWatch:
     """Waits for the end of one correlation's round. Made before the publish, and fed by the log alone."""
 
     def __init__(self, correlation_id: str) -> None:
         self.correlation_id = correlation_id
-        self.artifacts: list[Artifact] | None = []
-        """What agents produced since the watch began; None where it is too much to hold."""
+        self._artifacts: list[Artifact] | None = []
         self._errors: dict[str | None, tuple[str, bytes]] = {}
         self._bytes = 0
-        self._ended: Event | None = None
-        self._draining = False
+        self._ends: list[Ended] = []
+        self._given_up: FlockdError | None = None
         self._bell: asyncio.Future[None] | None = None
 
-    @property
-    def errors(self) -> list[tuple[str, bytes]]:
-        """(agent, data of its `run.failed`) of the runs that died since the watch began."""
-        return list(self._errors.values())
+    async def ended(self, round: int, timeout_seconds: float | None) -> Ended | None:
+        """The end of this round; None at the timeout.
 
-    async def ended(self, round: int, timeout_seconds: float | None) -> Event | None:
-        """The event that ended this round, or a later one; None at the timeout.
-
-        Raises Unavailable, with the correlation's id in the details, when the daemon is shutting down.
+        Raises Unavailable, with the correlation's id in the details, when the daemon is shutting down, and NotFound
+        when the board was emptied.
         """
         deadline = None if timeout_seconds is None else asyncio.get_running_loop().time() + timeout_seconds
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
-                    if self._ended is not None and orjson.loads(self._ended.data)["round"] >= round:
-                        return self._ended
-                    if self._draining:
-                        raise Unavailable(
-                            "The daemon is shutting down; the work goes on at its next start.",
-                            details={"correlation_id": self.correlation_id},
-                        )
+                    for end in self._ends:
+                        if end.round >= round:
+                            return end
+                    if self._given_up is not None:
+                        raise self._given_up
                     self._bell = asyncio.get_running_loop().create_future()
                     await self._bell
         except TimeoutError:
@@ -95,27 +99,29 @@ class EndWatch:
         elif event.kind is EventKind.run_started:
             self._errors.pop(event.run_id, None)  # a dead run that was retried by hand
         elif event.kind is EventKind.correlation_started:
-            self.artifacts, self._errors, self._bytes = [], {}, 0
+            self._artifacts, self._errors, self._bytes = [], {}, 0
         elif event.kind in ENDED:
-            self._ended = event
-            self.ring()
+            round = int(orjson.loads(event.data)["round"])
+            self._ends.append(Ended(event, round, self._artifacts, list(self._errors.values())))
+            self._ring()
 
-    def drain(self) -> None:
-        self._draining = True
-        self.ring()
+    def give_up(self, error: FlockdError) -> None:
+        """There will be no end to wait for."""
+        self._given_up = error
+        self._ring()
 
-    def ring(self) -> None:
+    def _ring(self) -> None:
         if self._bell is not None and not self._bell.done():
             self._bell.set_result(None)
 
     def _collect(self, artifact: Artifact | None) -> None:
-        if artifact is None or artifact.run_id is None or self.artifacts is None:
+        if artifact is None or artifact.run_id is None or self._artifacts is None:
             return
         self._bytes += len(artifact.payload)
-        if len(self.artifacts) >= _WATCH_ARTIFACTS or self._bytes > _WATCH_BYTES:
-            self.artifacts = None
+        if len(self._artifacts) >= _WATCH_ARTIFACTS or self._bytes > _WATCH_BYTES:
+            self._artifacts = None
         else:
-            self.artifacts.append(artifact)
+            self._artifacts.append(artifact)
 
 
 class Hub:
@@ -169,6 +175,10 @@ class Hub:
         self.head = complete_from - 1
         self.ring.clear()
         self._weight = 0
+        for watch in self._all_watches():
+            watch.give_up(
+                NotFound(f"The workflow {watch.correlation_id} is no longer on the board: it was emptied.")
+            )
         self.on_emptied()
 
     def reaches(self, seq: int) -> bool:
@@ -201,7 +211,7 @@ class Hub:
         """A watch for the end of a correlation; while the daemon is shutting down its `ended` raises at once."""
         watch = EndWatch(correlation_id)
         if self._draining:
-            watch.drain()
+            watch.give_up(_shutting_down(watch))
         self._watches.setdefault(correlation_id, []).append(watch)
         try:
             yield watch
@@ -214,6 +224,15 @@ class Hub:
     def drain(self) -> None:
         """The daemon is shutting down: whoever waits for an end is told so."""
         self._draining = True
-        for watches in self._watches.values():
-            for watch in watches:
-                watch.drain()
+        for watch in self._all_watches():
+            watch.give_up(_shutting_down(watch))
+
+    def _all_watches(self) -> list[EndWatch]:
+        return [watch for watches in self._watches.values() for watch in watches]
+
+
+def _shutting_down(watch: EndWatch) -> Unavailable:
+    return Unavailable(
+        "The daemon is shutting down; the work goes on at its next start.",
+        details={"correlation_id": watch.correlation_id},
+    )

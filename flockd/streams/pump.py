@@ -123,6 +123,14 @@ class Pump:
         return Round(self._hub, live, self._write_bytes)
 
     def _serve(self, subscriber: Subscriber, this_round: Round) -> None:
+        """Serve one subscriber; what goes wrong with it is its end, never the pump's."""
+        try:
+            self._serve_new(subscriber, this_round)
+        except Exception:
+            log.exception("a reader could not be served; it is cut and may resume")
+            subscriber.cut()
+
+    def _serve_new(self, subscriber: Subscriber, this_round: Round) -> None:
         """Write what is new for one subscriber, if it is live and has room; otherwise it falls behind."""
         if subscriber.ended.done():
             return

@@ -107,7 +107,7 @@ class Streams:
             if self._goodbye_reason is not None:
                 self._say_goodbye(subscriber, self._goodbye_reason)
             await subscriber.ended
-            await subscriber.drained()
+            await subscriber.flushed()
         finally:
             self._pump.remove(subscriber)
 

@@ -78,6 +78,11 @@ class Subscriber:
         if self._transport.is_closing():
             raise ConnectionResetError("the client has left")
 
+    async def flushed(self) -> None:
+        """Wait until the last byte has left. Raises ConnectionError when the client has left."""
+        self._transport.set_write_buffer_limits(high=0)
+        await self.drained()
+
     def stalled_seconds(self) -> float:
         """How long it has had bytes to take and taken none, as seen at the calls of this method."""
         now = asyncio.get_running_loop().time()

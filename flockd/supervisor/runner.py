@@ -80,8 +80,14 @@ class Runner:
                 message = f"Its input does not fit: {invalid.message}"
                 return self._failure(work, "INVALID_INPUT", message, final=True)
             outputs = await self._engines[agent.name].run(values, self._context(work, inputs), work.threads)
+            if work.timed_out:  # it went on after its cancelling: late is late
+                return self._timeout(work)
             return self._board.finishing(run, agent, inputs, outputs, work.text())
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except (
+            BaseException
+        ) as error:  # an author's code may raise anything; a run without an outcome would hang
             return self._ended_by(work, error)
         finally:
             timer.cancel()
@@ -100,11 +106,15 @@ class Runner:
             return self._failure(work, "AGENT_FAILED", error.message)
         run = work.run
         log.warning("agent %s failed (run %s, attempt %d)", run.agent, run.id, run.attempt, exc_info=error)
-        return self._failure(work, "AGENT_FAILED", f"{type(error).__name__}: {error}")
+        return self._failure(work, "AGENT_FAILED", _told(error))
 
     def _return(self, work: Work) -> Return:
         run = work.run
         return Return(run.id, run.correlation_id, run.fence, work.text())
+
+    async def hand_back(self, work: Work) -> None:
+        """The daemon ends before the engine does: the run goes back to the queue, a late result is refused."""
+        await self._record(work, self._return(work))
 
     async def give_up(self, work: Work) -> None:
         """Record the timeout of a run whose engine goes on."""
@@ -159,14 +169,22 @@ class Runner:
                 await asyncio.sleep(_RECORD_RETRY_SECONDS)
                 continue
             log.error("the outcome of run %s could not be stored: %s", outcome.run_id, error)
-            if isinstance(outcome, Fail):
-                return None
+            if not isinstance(outcome, Finish):
+                await asyncio.sleep(_RECORD_RETRY_SECONDS)
+                continue
             outcome = self._failure(
                 work, "AGENT_FAILED", "Its outcome could not be stored; the log says why."
             )
 
     async def _inputs(self, ids: Sequence[str]) -> tuple[Artifact, ...]:
-        found = {artifact.id: artifact for artifact in await self._board.reads.artifacts_by_id(ids)}
+        """Read again until the store answers: that it cannot is not the agent's failure."""
+        while True:
+            try:
+                found = {artifact.id: artifact for artifact in await self._board.reads.artifacts_by_id(ids)}
+                break
+            except Exception as error:
+                log.warning("the inputs of a run could not be read, trying again: %s", error)
+                await asyncio.sleep(_RECORD_RETRY_SECONDS)
         missing = [one for one in ids if one not in found]
         if missing:
             raise InvalidInput(f"artifact {missing[0]} is no longer on the board")
@@ -227,3 +245,11 @@ def _word(stored: Outcome | None) -> str:
     if stored is None:
         return "superseded"
     return {"Finish": "completed", "Fail": "failed", "Return": "returned"}[type(stored).__name__]
+
+
+def _told(error: BaseException) -> str:
+    """An exception as a sentence, whatever its own `__str__` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any
 
 from flockd.board.board import Board
 from flockd.domain.event import Event
@@ -100,8 +101,9 @@ class Supervisor:
         reads = self._board.reads
         await self._board.take_back()
         await self._board.sort_orphans(sorted({agent for agent, _, _ in await reads.ready_lanes()}))
-        for correlation_id in await reads.exhausted():
-            await self._board.exhaust(correlation_id)
+        while correlation_ids := await reads.exhausted():  # a page of them
+            for correlation_id in correlation_ids:
+                await self._board.exhaust(correlation_id)
         self._scheduler.open_lane(*SUSPECTS)
         for agent, priority, _ in await reads.ready_lanes():
             self._scheduler.open_lane(agent, priority)
@@ -133,8 +135,15 @@ class Supervisor:
             work.returning = True
             work.stop()
         await self._until_idle(stop_seconds)
-        if self._works:
-            log.warning("%d runs did not stop; the next start takes them up again", len(self._works))
+        for work in list(self._works.values()):
+            if not work.recording:
+                log.warning(
+                    "run %s of %s did not stop; the next start takes it up again",
+                    work.run.id,
+                    work.agent.name,
+                )
+                work.cancelled = True
+                self._chore(self._runner.hand_back(work), f"hand back run {work.run.id}")
         if self._chores:
             await asyncio.wait(self._chores, timeout=stop_seconds)
         for chore in self._chores:  # a store that cannot write keeps them waiting for ever
@@ -223,8 +232,6 @@ class Supervisor:
                 del self._works[work.run.id]
             if not self._works:
                 self._idle.set()
-            if work.run.crashes >= SUSPECT_CRASHES:  # the next suspect may start
-                self._room.set()
             if work.run.crashes >= SUSPECT_CRASHES:
                 self._room.set()  # the next suspect may start
             if not given_back:
@@ -256,7 +263,7 @@ class Supervisor:
             try:
                 await released
                 return
-            except Unavailable:
+            except FlockdError:
                 await asyncio.sleep(RELEASE_RETRY_SECONDS)
 
     # -- core tasks -----------------------------------------------------------------------------------------
@@ -334,18 +341,16 @@ class Supervisor:
                 log.warning("old idempotency keys stay for now: %s", error)
             await asyncio.sleep(3600)
 
-    def _chore(self, work: object, name: str) -> None:
+    def _chore(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """A small piece of work of our own, named, kept and looked at."""
-        task = asyncio.get_running_loop().create_task(_quietly(work, name), name=f"supervisor: {name}")
+        task = asyncio.get_running_loop().create_task(work, name=f"supervisor: {name}")
         self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        task.add_done_callback(self._chore_ended)
 
-
-async def _quietly(work: object, name: str) -> None:
-    try:
-        await work  # type: ignore[misc]
-    except FlockdError as error:
-        log.warning("could not %s: %s", name, error)
+    def _chore_ended(self, task: asyncio.Task[None]) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("a chore failed (%s): %r", task.get_name(), error)
 
 
 def _look(future: asyncio.Future[object]) -> None:

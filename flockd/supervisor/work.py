@@ -17,6 +17,8 @@ from flockd.supervisor.threads import RunThreads
 PROGRESS_SECONDS = 1.0
 """At most one stored progress per run in this time; the last one always."""
 
+_PROGRESS_CHARACTERS = 1000
+"""Of a phase or a message; more is not progress but output."""
 STUBBORN_SECONDS = 5.0
 """How long an engine may ignore its cancelling before the daemon goes on without it."""
 
@@ -24,6 +26,11 @@ STUBBORN_SECONDS = 5.0
 def storable(text: str) -> str:
     """The text without lone surrogates, which neither JSON nor the store can hold."""
     return text.encode(errors="replace").decode()
+
+
+def _said(text: object) -> str | None:
+    """What an agent says of its progress, as something that can be stored."""
+    return None if text is None else storable(str(text)[:_PROGRESS_CHARACTERS])
 
 
 class Work:
@@ -104,7 +111,7 @@ class Work:
         """How far it is; stored now, or with the next one that is."""
         if self.recording or self.cancelled:
             return
-        self._progress = (fraction, phase, message)
+        self._progress = (fraction, _said(phase), _said(message))
         wait = self._progress_stored_at + PROGRESS_SECONDS - self._loop.time()
         if wait <= 0:
             self.flush_progress()

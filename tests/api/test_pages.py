@@ -90,7 +90,9 @@ async def test_no_path_leads_out(api: Api, path: str) -> None:
     (await api.get(f"/static/{path}")).problem(404, "NOT_FOUND")
 
 
-async def test_the_page_can_be_switched_off(aiohttp_client: AiohttpClient, config: Config, gate: Gate) -> None:
+async def test_the_page_can_be_switched_off(
+    aiohttp_client: AiohttpClient, config: Config, gate: Gate
+) -> None:
     without = config.model_copy(update={"server": config.server.model_copy(update={"page": False})})
     api = Api(await aiohttp_client(make_app(without, make_flock(gate))))
     answer = await api.get("/", Accept="text/html")

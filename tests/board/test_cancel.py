@@ -203,7 +203,7 @@ async def test_a_run_that_is_cancelled_before_its_engine_has_begun_frees_its_pla
     await rig.publish("A", 1, one)
     await rig.board.cancel_correlation(one)
     await rig.until(lambda: rig.busy("ab") == 0)
-    assert rig.supervisor.working == 0
+    await rig.until(lambda: rig.supervisor.working == 0)
     await rig.publish("A", 2)
     assert (await rig.call("ab")).inputs == (2,)
 

@@ -35,6 +35,7 @@ async def test_a_replay_after_a_restart_answers_the_same(rigs: Rigs) -> None:
     await rig.start()
     again = await rig.publish("A", idempotency=key())
     assert again == first._replace(replayed=True, answer=b"final", fresh=False)
+    await rig.call("ab")
     assert await rig.states() == ["running"]
 
 
@@ -84,12 +85,12 @@ async def test_only_keys_that_are_old_by_now_are_forgotten(rigs: Rigs) -> None:
 async def test_the_final_answer_is_kept_once(rigs: Rigs) -> None:
     rig = await rigs(agent("ab", "A"))
     mine = key(answer=None)
-    await rig.publish("A", idempotency=mine)
+    first = await rig.publish("A", idempotency=mine)
     assert (await rig.publish("A", idempotency=mine)).answer is None, "whoever asks meanwhile attaches"
-    await rig.board.keep_answer(mine.digest, b"first")
-    await rig.board.keep_answer(mine.digest, b"second")
+    await rig.board.keep_answer(mine.digest, b"first", first)
+    await rig.board.keep_answer(mine.digest, b"second", first)
     assert (await rig.publish("A", idempotency=mine)).answer == b"first"
-    await rig.board.keep_answer(b"unknown".ljust(16), b"nothing")
+    await rig.board.keep_answer(b"unknown".ljust(16), b"nothing", first)
 
 
 async def test_a_freed_key_is_new_again(rigs: Rigs) -> None:
@@ -98,17 +99,21 @@ async def test_a_freed_key_is_new_again(rigs: Rigs) -> None:
     first = await rig.board.run_agent(rig.agents[0], [publication("A")], idempotency=mine)
     replayed = await rig.board.run_agent(rig.agents[0], [publication("A")], idempotency=mine)
     assert (replayed.run_id, replayed.replayed) == (first.run_id, True)
-    await rig.board.free_key(mine.digest)
+    await rig.board.free_key(mine.digest, first)
     again = await rig.board.run_agent(rig.agents[0], [publication("A")], idempotency=mine)
     assert not again.replayed and again.run_id != first.run_id
+    await rig.board.free_key(mine.digest, first)
+    await rig.board.keep_answer(mine.digest, b"late", first)
+    replayed = await rig.board.run_agent(rig.agents[0], [publication("A")], idempotency=mine)
+    assert (replayed.replayed, replayed.answer) == (True, None), "by now the key is another request's"
 
 
 async def test_a_key_that_is_freed_and_used_in_one_group(rigs: Rigs) -> None:
     rig = await rigs(agent("ab", "A"))
     mine = key()
-    await rig.publish("A", idempotency=mine)
+    first = await rig.publish("A", idempotency=mine)
     async with rig.one_group():
-        rig.soon(rig.board.free_key(mine.digest))
+        rig.soon(rig.board.free_key(mine.digest, first))
         again = rig.soon(rig.publish("A", idempotency=mine))
     assert not (await again).replayed
     assert (await rig.publish("A", idempotency=mine)).artifact_id == (await again).artifact_id

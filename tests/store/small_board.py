@@ -52,6 +52,7 @@ class SmallBoard:
         next_seq, next_run = self.connection.execute("SELECT next_seq, next_run FROM log").fetchone()
         state = State(
             now=self.now,
+            clock=self.now,
             next_seq=next_seq,
             next_run=next_run,
             agents=self._agents,

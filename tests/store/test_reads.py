@@ -376,10 +376,18 @@ async def test_a_round_has_its_own_artifacts_and_errors(board: SmallBoard, reads
     async def latest_round() -> tuple[list[str], list[tuple[str, bytes]]]:
         correlation = await reads.correlation(first.correlation_id)
         assert correlation is not None
-        produced = await reads.round_artifacts(correlation)
-        return [one.type for one in produced], await reads.round_errors(correlation)
+        found = await reads.round(correlation.id, correlation.round)
+        assert found is not None
+        return [one.type for one in found.artifacts], found.errors
 
     assert await latest_round() == ([], [])
+    earlier = await reads.round(first.correlation_id, 1)
+    assert earlier is not None
+    assert (earlier.ended, [one.type for one in earlier.artifacts]) == (
+        "correlation.completed",
+        ["Review", "Review"],
+    )
+    assert await reads.round(first.correlation_id, 3) is None
     board.fail(run)
     error = b'{"code":"AGENT_FAILED","message":"It broke."}'
     assert await latest_round() == ([], [("reviewer", error)])
@@ -394,7 +402,9 @@ async def test_a_round_of_more_than_a_page(board: SmallBoard, reads: Reads) -> N
     board.finish(board.running("reviewer"), *["Review"] * 501)
     correlation = await reads.correlation(first.correlation_id)
     assert correlation is not None
-    found = await reads.round_artifacts(correlation)
+    one_round = await reads.round(correlation.id, 1)
+    assert one_round is not None
+    found = one_round.artifacts
     assert len({one.seq for one in found}) == 501
     run = await reads.run(found[0].run_id or "")
     assert run is not None

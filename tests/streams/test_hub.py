@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from flockd.domain.event import Event, EventKind
-from flockd.errors import Unavailable
+from flockd.errors import NotFound, Unavailable
 from flockd.streams.encode import SSE
 from flockd.streams.hub import EndWatch, Frame, Hub
 
@@ -60,6 +60,7 @@ async def test_an_emptied_log_begins_again_without_reusing_a_seq() -> None:
     world.happen(3)
     world.empty()
     assert (world.hub.head, world.hub.complete_from) == (3, 4)
+    assert not world.hub.ring
     assert seqs(world.hub.frames_after(3, 10)) == []
     world.happen()
     assert seqs(world.hub.frames_after(3, 10)) == [4]
@@ -80,7 +81,8 @@ async def test_a_watch_waits_for_the_end_of_its_round() -> None:
         assert not waiting.done()
         end = ended(world, 2)
         world.tell(end)
-        assert await waiting is end
+        reached = await waiting
+        assert reached is not None and reached.event is end
 
 
 async def test_a_later_round_ends_an_earlier_one_too() -> None:
@@ -88,7 +90,8 @@ async def test_a_later_round_ends_an_earlier_one_too() -> None:
     with world.hub.watch_end("c1") as watch:
         end = ended(world, 3)
         world.tell(end)
-        assert await watch.ended(1, None) is end
+        reached = await watch.ended(1, None)
+        assert reached is not None and reached.event is end
 
 
 async def test_a_watch_times_out() -> None:
@@ -116,7 +119,18 @@ async def test_an_end_that_is_known_wins_over_draining() -> None:
         end = ended(world, 1)
         world.tell(end)
         world.hub.drain()
-        assert await watch.ended(1, None) is end
+        reached = await watch.ended(1, None)
+        assert reached is not None and reached.event is end
+
+
+async def test_an_emptied_board_has_no_end_to_wait_for() -> None:
+    world = World()
+    with world.hub.watch_end("c1") as watch:
+        waiting = asyncio.create_task(watch.ended(1, None))
+        await asyncio.sleep(0)
+        world.hub.emptied(8)
+        with pytest.raises(NotFound):
+            await waiting
 
 
 def produced(world: World, run: str | None) -> Event:
@@ -130,11 +144,13 @@ async def test_a_watch_collects_what_agents_produced_and_how_they_failed() -> No
     with world.hub.watch_end("c1") as watch:
         given, made = produced(world, None), produced(world, "r1")
         died = world.make(EventKind.run_failed, agent="a", run="r2", data=b'{"error":{}}')
-        world.tell(given, made, died)
-        assert watch.artifacts == [made.artifact]
-        assert watch.errors == [("a", b'{"error":{}}')]
-        world.tell(world.make(EventKind.correlation_started))
-        assert (watch.artifacts, watch.errors) == ([], [])
+        world.tell(given, made, died, ended(world, 1))
+        # the next round begins before the waiter wakes: the end of the first keeps what belongs to it
+        world.tell(world.make(EventKind.correlation_started), ended(world, 2))
+        first, second = await watch.ended(1, None), await watch.ended(2, None)
+        assert first is not None and second is not None
+        assert (first.artifacts, first.errors) == ([made.artifact], [("a", b'{"error":{}}')])
+        assert (second.artifacts, second.errors) == ([], [])
 
 
 async def test_a_watch_does_not_hold_more_than_it_may() -> None:
@@ -142,7 +158,9 @@ async def test_a_watch_does_not_hold_more_than_it_may() -> None:
     watch = EndWatch("c1")
     for _ in range(1001):
         watch.take(produced(world, "r1"))
-    assert watch.artifacts is None
+    watch.take(ended(world, 1))
+    end = await watch.ended(1, None)
+    assert end is not None and end.artifacts is None
 
 
 async def test_nobody_is_told_after_leaving() -> None:
@@ -150,9 +168,10 @@ async def test_nobody_is_told_after_leaving() -> None:
     with world.hub.watch_end("c1") as one:
         with world.hub.watch_end("c1") as two:
             pass
-        world.tell(produced(world, "r1"))
-    world.tell(produced(world, "r1"))
-    assert (len(one.artifacts or ()), two.artifacts) == (1, [])
+        world.tell(ended(world, 1))
+    world.tell(ended(world, 2))
+    assert [(await watch.ended(1, 0)) is not None for watch in (one, two)] == [True, False]
+    assert await one.ended(2, 0) is None
 
 
 def test_a_hub_without_streams_is_told_all_the_same() -> None:

@@ -187,8 +187,11 @@ SMALL = st.integers(0, 9)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("commit"), st.integers(1, 12), SMALL),
+        st.tuples(st.just("commit"), st.integers(1, 12), SMALL),
+        st.tuples(st.just("tell")),
         st.tuples(st.just("tell")),
         st.tuples(st.just("empty")),
+        st.tuples(st.just("write"), SMALL),
         st.tuples(st.just("write"), SMALL),
         st.tuples(st.just("end_run"), SMALL),
         st.tuples(st.just("join"), st.integers(0, 40), st.sampled_from(FILTERS)),
@@ -197,7 +200,8 @@ STEPS = st.lists(
         st.tuples(st.just("tick"), st.integers(1, 6)),
         st.tuples(st.just("gate"), st.booleans()),
     ),
-    max_size=60,
+    min_size=10,
+    max_size=100,
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from .world import Reader, World, serving, until
+from .world import Reader, World, serving, turns, until
 
 LARGE = b'"' + b"x" * 60_000 + b'"'
 
@@ -58,17 +58,10 @@ async def test_what_waits_for_a_silent_reader_is_bounded() -> None:
                 await reader.at(event.seq)
             while True:
                 reads = world.log.reads
-                await asyncio.sleep(0)
-                await until_idle()
+                await turns()
                 if world.log.reads == reads:
                     break
             assert 0 < world.log.reads < 500
-
-
-async def until_idle() -> None:
-    """Some turns of the loop, in which whoever can go on does."""
-    for _ in range(100):
-        await asyncio.sleep(0)
 
 
 async def test_a_reader_that_falls_off_the_ring_reads_from_disk_and_goes_live_again() -> None:

@@ -14,7 +14,7 @@ import pytest
 from flockd.domain.event import EventKind
 from flockd.streams.encode import ServerSentEvents
 
-from .world import LIMIT_SECONDS, LOG_ID, Reader, World, serving, until
+from .world import LIMIT_SECONDS, LOG_ID, Reader, World, serving, turns, until
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def test_a_reader_from_disk_gets_the_gap_of_a_board_emptied_meanwhile() ->
             world.log.committed.clear()  # committed, and the hub is told only after the page was read
             world.commit([(event := world.make())])
             world.log.gate.set()
-            await until(lambda: world.log.gate.is_set())
+            await turns()
             world.hub.emptied(6)
             world.hub.tell([event])
             await reader.at(6)
@@ -306,6 +306,18 @@ async def test_the_text_of_a_run_that_has_ended_is_not_told_again(world: World) 
     async with Reader(world) as late:
         world.happen(1)
         await late.at(2)
+        assert late.of("run.output") == []
+
+
+async def test_an_emptied_board_forgets_the_text(world: World) -> None:
+    async with Reader(world) as reader:
+        world.write("r1", "text", 0)
+        await reader.until(lambda: bool(reader.of("run.output")))
+        world.write("r1", " and more", 4)
+        world.empty()
+    async with Reader(world) as late:
+        world.happen(1)
+        await late.at(1)
         assert late.of("run.output") == []
 
 

@@ -235,3 +235,9 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(LIMIT_SECONDS):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def turns(count: int = 100) -> None:
+    """So many turns of the loop, in which whoever can go on does: for what must not happen."""
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -1,11 +1,12 @@
-"""Reads of correlations: their state, what their ANDs hold, and what their latest round gave."""
+"""Reads of correlations: their state, what their ANDs hold, and what their rounds gave."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from flockd.domain.artifact import DEFAULT_TENANT, Artifact
 from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.event import EventKind
 from flockd.domain.identity import id_bytes, id_text, parse_id
 from flockd.store.reads.base import PAGE_MAX, NounReads, Total
 from flockd.store.reads.walk import Condition, joined, one_of
@@ -15,6 +16,22 @@ _STATES = {state.value: (state.value,) for state in CorrelationState} | {
     "failed": (CorrelationState.failed.value, CorrelationState.cancelled.value)
 }
 """What is stored, by the word that is asked for: on the wire a cancelled correlation is failed."""
+
+
+_NO_SEQ = 2**63 - 1
+"""Greater than every seq."""
+
+
+class Round(NamedTuple):
+    """What one round of a correlation gave."""
+
+    ended: EventKind | None
+    """The kind of the event that ended it; None while it goes on."""
+    ended_at: int | None
+    artifacts: list[Artifact]
+    """Produced by agents, by seq."""
+    errors: list[tuple[str, bytes]]
+    """(agent, error JSON) of the runs that died in it, in the order of their death."""
 
 
 class CorrelationReads(NounReads):
@@ -84,29 +101,49 @@ class CorrelationReads(NounReads):
             by_agent.setdefault(agent, []).append(id_text(artifact))
         return [{"agent": agent, "artifacts": artifacts} for agent, artifacts in by_agent.items()]
 
-    async def round_artifacts(self, correlation: Correlation) -> list[Artifact]:
-        """What agents produced in its latest round, in the order of the board."""
+    async def round(self, correlation_id: str, number: int) -> Round | None:
+        """What one round gave, ended or as far as it is; None where the board does not have it."""
+        bounds = await self._rows(
+            "SELECT seq, tenant FROM events INDEXED BY events_by_correlation "
+            "WHERE correlation = ? AND kind = 'correlation.started' ORDER BY seq LIMIT 2 OFFSET ?",
+            (id_bytes(correlation_id), number - 1),
+        )
+        if not bounds:
+            return None
+        began, tenant = bounds[0]
+        before = bounds[1][0] if len(bounds) > 1 else _NO_SEQ
+        ended = await self._row(
+            "SELECT kind, at FROM events INDEXED BY events_by_correlation WHERE correlation = ? AND seq > ? "
+            "AND seq < ? AND kind IN ('correlation.completed', 'correlation.failed', 'correlation.cancelled') "
+            "ORDER BY seq LIMIT 1",
+            (id_bytes(correlation_id), began, before),
+        )
+        artifacts = await self._produced(tenant, correlation_id, began, before)
+        dead = await self._rows(
+            "SELECT runs.agent, runs.error FROM "
+            "(SELECT run, max(seq) AS died FROM events INDEXED BY events_by_correlation "
+            "WHERE correlation = ? AND seq > ? AND seq < ? AND kind = 'run.failed' GROUP BY run) AS failed "
+            "CROSS JOIN runs ON runs.id = failed.run "
+            "WHERE runs.state = 'dead' AND runs.ended_round = ? ORDER BY failed.died",
+            (id_bytes(correlation_id), began, before, number),
+        )
+        kind, at = (None, None) if ended is None else (EventKind(ended[0]), ended[1])
+        return Round(kind, at, artifacts, [(agent, error) for agent, error in dead])
+
+    async def _produced(self, tenant: str, correlation_id: str, after: int, before: int) -> list[Artifact]:
+        """What agents produced between two seqs, in the order of the board."""
         found: list[Artifact] = []
-        after = correlation.round_seq
         while True:
             rows = await self._rows(
                 f"SELECT {ARTIFACT_COLUMNS} FROM artifacts INDEXED BY artifacts_by_correlation "
-                "WHERE tenant = ? AND correlation = ? AND seq > ? AND run IS NOT NULL ORDER BY seq LIMIT ?",
-                (correlation.tenant, id_bytes(correlation.id), after, PAGE_MAX),
+                "WHERE tenant = ? AND correlation = ? AND seq > ? AND seq < ? AND run IS NOT NULL "
+                "ORDER BY seq LIMIT ?",
+                (tenant, id_bytes(correlation_id), after, before, PAGE_MAX),
             )
             found += map(artifact_from, rows)
             if len(rows) < PAGE_MAX:
                 return found
             after = found[-1].seq
-
-    async def round_errors(self, correlation: Correlation) -> list[tuple[str, bytes]]:
-        """(agent, error JSON) of the runs that died in its latest round, in the order of their creation."""
-        rows = await self._rows(
-            "SELECT agent, error FROM runs INDEXED BY runs_by_correlation "
-            "WHERE tenant = ? AND correlation = ? AND state = 'dead' AND ended_round = ? ORDER BY ord",
-            (correlation.tenant, id_bytes(correlation.id), correlation.round),
-        )
-        return [(agent, error) for agent, error in rows]
 
 
 def _correlation_seqs(

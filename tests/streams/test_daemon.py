@@ -421,3 +421,25 @@ async def test_readers_alike_are_handed_the_same_bytes() -> None:
         assert set(written) == {EVERYTHING, EventFilter(kinds=frozenset({EventKind.run_started}))}
         for pieces in written.values():
             assert len({id(piece) for piece in pieces}) == 1
+
+
+# -- the disk is ahead of the hub -----------------------------------------------------------------------------------
+
+
+async def test_a_page_read_after_a_reset_that_nobody_was_told_of_waits_for_its_gap() -> None:
+    async with serving(World(ring_bytes=1)) as world:
+        world.happen(5)
+        world.log.gate.clear()
+        async with Reader(world, after=1) as reader:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                await world.log.reached.wait()
+            world.log.committed.clear()
+            world.commit([event := world.make()])
+            world.log.gate.set()
+            for _ in range(50):  # turns of the loop, in which the page reaches the reader's task
+                await asyncio.sleep(0)
+            world.hub.emptied(6)
+            world.hub.tell([event])
+            await reader.at(6)
+            assert [block.event for block in reader.blocks] == ["hello", "gap", "run.started"]
+            assert reader.seqs == [6]

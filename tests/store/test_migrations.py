@@ -1,0 +1,155 @@
+"""Migrations: forward only, each step whole or not at all, a copy before the first one, and no newer file."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flockd.store import sqlite
+from flockd.store.sqlite import StoreRefused, migrate
+from flockd.store.verify import verify_path
+
+STEPS = sorted(sqlite._SCHEMA.glob("[0-9]*.sql"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "board.db"
+
+
+@pytest.fixture
+def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of steps of this test's own, which begins as ours is."""
+    folder = tmp_path / "schema"
+    folder.mkdir()
+    for step in STEPS:
+        (folder / step.name).write_text(step.read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(sqlite, "_SCHEMA", folder)
+    yield folder
+
+
+def add_step(schema: Path, script: str) -> int:
+    number = len(list(schema.iterdir())) + 1
+    (schema / f"{number:04d}_more.sql").write_text(script, "utf-8")
+    return number
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        number: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        return number
+
+
+def tables(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def log_of(path: Path) -> tuple[object, ...]:
+    with closing(sqlite3.connect(path)) as connection:
+        row: tuple[object, ...] = connection.execute("SELECT * FROM log").fetchone()
+        return row
+
+
+def test_a_new_file_has_all_steps_and_an_empty_log(path: Path) -> None:
+    migrate(path)
+    assert version(path) == len(STEPS)
+    _, log_id, *rest = log_of(path)
+    assert isinstance(log_id, bytes) and len(log_id) == 16
+    assert rest == [1, 1, 1, 0]
+    assert verify_path(path) == []
+    assert list(path.parent.glob("*.before-*")) == []
+
+
+def test_migrating_again_changes_nothing(path: Path) -> None:
+    migrate(path)
+    before = log_of(path)
+    migrate(path)
+    assert log_of(path) == before
+    assert list(path.parent.glob("*.before-*")) == []
+
+
+@pytest.mark.parametrize("released", range(1, len(STEPS) + 1))
+def test_each_released_version_is_brought_forward(path: Path, schema: Path, released: int) -> None:
+    for step in STEPS[released:]:
+        (schema / step.name).unlink()
+    migrate(path)
+    assert version(path) == released
+    before = log_of(path)
+    for step in STEPS[released:]:
+        (schema / step.name).write_text(step.read_text("utf-8"), "utf-8")
+    more = add_step(schema, "CREATE TABLE more (one INTEGER);")
+    migrate(path)
+    assert version(path) == more
+    assert "more" in tables(path)
+    assert log_of(path) == before, "cursors stay cursors of this log"
+    assert verify_path(path) == []
+
+
+def test_a_file_is_copied_before_its_first_step(path: Path, schema: Path) -> None:
+    migrate(path)
+    released = version(path)
+    add_step(schema, "CREATE TABLE more (one INTEGER);")
+    add_step(schema, "CREATE TABLE yet_more (one INTEGER);")
+    migrate(path)
+    copy = path.with_name(f"board.db.before-{released + 1}")
+    assert version(copy) == released
+    assert tables(path) - tables(copy) == {"more", "yet_more"}
+
+
+def test_a_step_that_fails_leaves_the_file_at_the_one_before(path: Path, schema: Path) -> None:
+    migrate(path)
+    good = add_step(schema, "CREATE TABLE more (one INTEGER);")
+    bad = add_step(schema, "CREATE TABLE half (one INTEGER);\nINSERT INTO nowhere VALUES (1);")
+    with pytest.raises(StoreRefused, match="no such table: nowhere"):
+        migrate(path)
+    assert version(path) == good
+    assert "more" in tables(path) and "half" not in tables(path)
+    (schema / f"{bad:04d}_more.sql").write_text("CREATE TABLE whole (one INTEGER);", "utf-8")
+    migrate(path)
+    assert version(path) == bad
+
+
+def test_a_first_step_that_fails_leaves_no_schema(path: Path, schema: Path) -> None:
+    first = schema / STEPS[0].name
+    good = first.read_text("utf-8")
+    first.write_text(good + "\nINSERT INTO nowhere VALUES (1);", "utf-8")
+    with pytest.raises(StoreRefused):
+        migrate(path)
+    assert tables(path) == set()
+    first.write_text(good, "utf-8")
+    migrate(path)
+    assert verify_path(path) == []
+
+
+def test_a_newer_file_is_refused(path: Path) -> None:
+    migrate(path)
+    newer = len(STEPS) + 1
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {newer}")
+    with pytest.raises(
+        StoreRefused, match=f"has schema {newer}, this program knows {len(STEPS)}: start the newer"
+    ):
+        migrate(path)
+
+
+def test_a_database_of_another_program_is_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (one INTEGER)")
+    with pytest.raises(StoreRefused, match="is a database of another program"):
+        migrate(path)
+    assert tables(path) == {"theirs"}
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"these are no pages of a database" * 64)
+    with pytest.raises(StoreRefused, match="cannot be opened"):
+        migrate(path)
+
+
+def test_steps_are_numbered_without_a_gap(schema: Path, path: Path) -> None:
+    (schema / f"{len(STEPS) + 2:04d}_far.sql").write_text("SELECT 1;", "utf-8")
+    with pytest.raises(AssertionError, match="has a gap"):
+        migrate(path)
