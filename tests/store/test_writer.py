@@ -325,7 +325,7 @@ async def test_a_disk_that_is_nearly_full_refuses_what_comes_from_outside_alone(
     await rig.publish("A", 1)
     call = await rig.call("ab")
     rig.writer._min_free_bytes = 1 << 60
-    with pytest.raises(Unavailable, match=r"The disk is nearly full: \d+ bytes are free"):
+    with pytest.raises(Unavailable, match="The disk is nearly full"):
         await rig.publish("B")
     call.give(B=1)
     await rig.event("run.completed")

@@ -195,9 +195,11 @@ async def test_a_cursor_that_cannot_be_is_refused(
     world: World, query: dict[str, str], headers: dict[str, str], status: int
 ) -> None:
     world.happen(3)
-    async with aiohttp.ClientSession() as session:
-        async with session.get(world.url, params=query, headers=headers) as response:
-            assert response.status == status
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(world.url, params=query, headers=headers) as response,
+    ):
+        assert response.status == status
     assert world.streams.count == 0
 
 
@@ -324,7 +326,7 @@ async def test_an_emptied_board_forgets_the_text(world: World) -> None:
 # -- raw sockets ----------------------------------------------------------------------------------------------------
 
 
-class raw:  # noqa: N801
+class raw:
     """A connection without a client library: its reader and writer, the request sent."""
 
     def __init__(self, world: World, *, version: str = "1.1", query: str = "") -> None:

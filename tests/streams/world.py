@@ -233,7 +233,7 @@ class Reader:
 async def until(condition: Any) -> None:
     """Wait, tick by tick of the loop, for something that has no signal of its own."""
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it waits for has no signal of its own
             await asyncio.sleep(0)
 
 
