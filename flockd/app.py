@@ -195,8 +195,8 @@ class Daemon:
 
     def _committed(self, committed: Committed) -> None:
         """After each commit, in one order: watchers, then work. The askers are answered by the writer after this."""
-        if committed.emptied:
-            self.hub.emptied(committed.next_seq)
+        if committed.emptied_from is not None:
+            self.hub.emptied(committed.emptied_from)
         self.hub.tell(committed.events)
         self.supervisor.committed(committed)
         self.metrics.observe_commit(committed.seconds, committed.commands)

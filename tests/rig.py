@@ -256,7 +256,7 @@ class Rig:
         return verify_path(self.path)
 
     def _committed(self, committed: Committed) -> None:
-        if committed.events or committed.emptied:
+        if committed.events or committed.emptied_from is not None:
             self.commits.append(committed)
         self.supervisor.committed(committed)
         self.ring()

@@ -14,6 +14,11 @@ Seconds = Annotated[float, Field(strict=True, ge=1, le=300, allow_inf_nan=False)
 Flag = Annotated[bool, Field(strict=True)]
 
 
+def empty_list(description: str) -> Any:
+    """A list that may be left out. A factory, since pydantic copies a default `[]` deeply for every request."""
+    return Field(default_factory=list, description=description, json_schema_extra={"default": []})
+
+
 class BodyModel(BaseModel):
     """A JSON object: unknown fields are refused."""
 
@@ -29,8 +34,8 @@ class InputBody(BodyModel):
         description="What the type's schema asks for; without it the empty object.",
         examples=[{"code": "def foo(): pass", "language": "python"}],
     )
-    tags: list[Annotated[str, Field(min_length=1)]] = Field(
-        [], description="Words to find it by; its outputs inherit them."
+    tags: list[Annotated[str, Field(min_length=1)]] = empty_list(
+        "Words to find it by; its outputs inherit them."
     )
     partition_key: str | None = Field(None, description="A key to group artifacts by.")
     visibility: Visibility | None = Field(None, description="Which agents see it; without it all of them.")
@@ -51,8 +56,8 @@ class ArtifactBody(InputBody):
 class Filters(BodyModel):
     """Which of the produced artifacts the answer shows."""
 
-    type_names: list[str] = Field([], description="Of these types; any of them.")
-    produced_by: list[str] = Field([], description="By these agents; any of them.")
+    type_names: list[str] = empty_list("Of these types; any of them.")
+    produced_by: list[str] = empty_list("By these agents; any of them.")
 
 
 class SyncBody(ArtifactBody):
@@ -73,7 +78,7 @@ class BulkBody(BodyModel):
 class RunBody(BodyModel):
     """What one agent is run on."""
 
-    inputs: list[InputBody] = Field([], description="One artifact for each that the agent takes.")
+    inputs: list[InputBody] = empty_list("One artifact for each that the agent takes.")
     timeout: Seconds = Field(300.0, description="Seconds to wait for the agent.")
     cascade: Flag = Field(
         False, description="Whether what it publishes wakes other agents; then they are waited for, too."

@@ -6,16 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 from pydantic import BaseModel
 
 from flockd.api import json_body, problem
 from flockd.api.keys import DAEMON, ApiSettings
+from flockd.api.middleware import JSON_HEADERS
 from flockd.api.validation import validated, validated_query
 from flockd.errors import InvalidInput, Unavailable
 from flockd.routing import JSON, Call, Route
-
-_JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: JSON})
 
 
 class Endpoint:
@@ -40,7 +38,7 @@ class Endpoint:
         if route.method != "GET":
             body, parsed = await self._body(request)
         answer = await route.handler(Call(request, query, body, parsed))
-        return web.Response(body=answer, headers=_JSON_HEADERS) if isinstance(answer, bytes) else answer
+        return web.Response(body=answer, headers=JSON_HEADERS) if isinstance(answer, bytes) else answer
 
     async def _body(self, request: web.Request) -> tuple[BaseModel | bytes | None, Any]:
         """The body as the route's model (or as bytes, where it is none of JSON's), and as plain data."""

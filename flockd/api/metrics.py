@@ -53,6 +53,8 @@ class Metrics:
             buckets=_RUN_BUCKETS,
             registry=self._registry,
         )
+        self._runs_by_outcome: dict[str, Histogram] = {}
+        """Its children: looking one up in the library takes a lock."""
         self._commits = Histogram(
             "flockd_commit_duration_seconds",
             "Time that transactions of the writer took",
@@ -85,7 +87,10 @@ class Metrics:
 
     def observe_run(self, seconds: float, outcome: str) -> None:
         """After each attempt of a run; the outcome is one of a few words."""
-        self._runs.labels(outcome).observe(seconds)
+        child = self._runs_by_outcome.get(outcome)
+        if child is None:
+            child = self._runs_by_outcome[outcome] = self._runs.labels(outcome)
+        child.observe(seconds)
 
     def observe_lag(self, seconds: float) -> None:
         """Some times a second, by the watchdog."""

@@ -7,11 +7,13 @@ import re
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
 
 from flockd.api import problem
 from flockd.api.keys import METRICS, REQUEST_ID
 from flockd.domain.identity import new_id
 from flockd.errors import FlockdError
+from flockd.routing import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,17 @@ SECURITY_HEADERS = {
 }
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """The Content-Security-Policy of what is not a page; a page brings its own."""
+
+
+JSON_HEADERS = CIMultiDict(
+    {
+        hdrs.CONTENT_TYPE: JSON,
+        **SECURITY_HEADERS,
+        "Content-Security-Policy": DATA_POLICY,
+        hdrs.CACHE_CONTROL: "no-store",
+    }
+)
+"""All headers of an answer that is JSON, but for its request id."""
 
 
 @web.middleware
@@ -60,12 +73,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """A signal of the application, so that streams and files get them too."""
     headers = response.headers
-    headers.update(SECURITY_HEADERS)
     headers[X_REQUEST_ID] = request.get(REQUEST_ID) or new_id()
+    if "X-Frame-Options" in headers:
+        return  # it was made with JSON_HEADERS
+    headers.update(SECURITY_HEADERS)
     headers.setdefault("Content-Security-Policy", DATA_POLICY)
     if headers.get(hdrs.CONTENT_TYPE) in _NEVER_STORED:
         headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
 
-_NEVER_STORED = frozenset({"application/json", problem.PROBLEM_JSON})
+_NEVER_STORED = frozenset({JSON, problem.PROBLEM_JSON})
 """The board changes all the time; a cache in between must not answer for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flockd.board.publication import Idempotency, Prepared, Published, Result, remember, replay
 from flockd.board.wake import new_run, open_correlation, place, put, refuse_cancelled
@@ -13,8 +14,7 @@ from flockd.errors import Conflict, FlockdError, InvalidInput, Overloaded
 from flockd.store.state import Needs, State
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(NamedTuple):
     """One artifact. Answers Published."""
 
     prepared: Prepared

@@ -14,6 +14,8 @@ from flockd.domain.priority import Priority
 class CorrelationState(StrEnum):
     """Where a workflow is."""
 
+    __hash__ = str.__hash__  # of the value, as Enum's own, but without a call of Python
+
     active = "active"
     """Something of it is open."""
     completed = "completed"

@@ -14,6 +14,8 @@ from flockd.domain.moment import iso
 class EventKind(StrEnum):
     """What happened. All but the last group are stored."""
 
+    __hash__ = str.__hash__  # of the value, as Enum's own, but without a call of Python
+
     artifact_published = "artifact.published"
     """data: {"woke": [run ids], "held": [agents that join it with others]}"""
     run_started = "run.started"

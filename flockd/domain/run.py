@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ from flockd.domain.priority import Priority
 
 class RunState(StrEnum):
     """Where a run is. "Failed" is an event's word, never a state."""
+
+    __hash__ = str.__hash__  # of the value, as Enum's own, but without a call of Python
 
     ready = "ready"
     """It may start as soon as there is room."""
@@ -99,6 +102,10 @@ class Run:
     """The end of its live text."""
     tenant: str = DEFAULT_TENANT
 
+    def copy(self) -> Run:
+        """As it is now; `dataclasses.replace` takes several times as long."""
+        return Run(*_FIELDS(self))
+
     def document(self) -> dict[str, Any]:
         """The wire form, ready for orjson."""
         return {
@@ -120,6 +127,9 @@ class Run:
             "output_text": self.output_text,
             "usage": None,
         }
+
+
+_FIELDS = attrgetter(*Run.__dataclass_fields__)
 
 
 def _optional_iso(moment: int | None) -> str | None:

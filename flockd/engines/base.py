@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 from flockd.domain.artifact import Artifact
@@ -51,12 +52,17 @@ class Context:
         self.attempt = attempt
         """Counted from 1."""
         self.inputs = inputs
-        self.log: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
-            logging.getLogger(f"flockd.agent.{agent}"), {"run_id": run_id, "correlation_id": correlation_id}
-        )
         self._on_progress = on_progress
         self._on_write = on_write
         self._query = query
+
+    @cached_property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A log whose lines carry the run and its correlation; made when the agent first asks."""
+        return logging.LoggerAdapter(
+            logging.getLogger(f"flockd.agent.{self.agent}"),
+            {"run_id": self.run_id, "correlation_id": self.correlation_id},
+        )
 
     def progress(self, fraction: float, phase: str | None = None, message: str | None = None) -> None:
         """Say how far the run is (0..1). At most one a second is kept per run, the last always."""

@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -71,10 +70,8 @@ class Committed(NamedTuple):
     """The earliest wake-up among the runs that began to wait."""
     freed: bool
     """A place of some agent became free."""
-    next_seq: int
-    """The seq that follows it; where the board was emptied, the one from which on the log is complete."""
-    emptied: bool
-    """The board was emptied before the events of this transaction."""
+    emptied_from: int | None
+    """Where the board was emptied: the seq from which on the log is complete."""
     commands: int
     seconds: float
     """From taking the group to the end of its commit."""
@@ -449,7 +446,7 @@ def _committed(state: State, commands: int, seconds: float) -> Committed:
     started = []
     for run in state.started.values():
         inputs = tuple(published[one] for one in run.inputs if one in published)
-        started.append(Started(replace(run), inputs if len(inputs) == len(run.inputs) else None))
+        started.append(Started(run.copy(), inputs if len(inputs) == len(run.inputs) else None))
     return Committed(
         state.events,
         started,
@@ -458,8 +455,7 @@ def _committed(state: State, commands: int, seconds: float) -> Committed:
         state.exhausted,
         state.next_due,
         state.freed,
-        state.complete_from if state.emptied else state.next_seq,
-        state.emptied,
+        state.complete_from if state.emptied else None,
         commands,
         seconds,
     )

@@ -42,7 +42,7 @@ async def stream(
         writer = await response.prepare(request)
         transport = request.transport
         async with response:
-            if transport is not None and writer is not None:
+            if writer is not None and transport is not None and not transport.is_closing():
                 subscriber = Subscriber(
                     transport,
                     writer,

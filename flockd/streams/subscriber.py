@@ -80,7 +80,8 @@ class Subscriber:
 
     async def flushed(self) -> None:
         """Wait until the last byte has left. Raises ConnectionError when the client has left."""
-        self._transport.set_write_buffer_limits(high=0)
+        if not self._transport.is_closing():  # a closed one has no limits to set
+            self._transport.set_write_buffer_limits(high=0)
         await self.drained()
 
     def stalled_seconds(self) -> float:

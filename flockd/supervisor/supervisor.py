@@ -169,7 +169,7 @@ class Supervisor:
 
     def committed(self, committed: Committed) -> None:
         """What a transaction made true, in commit order."""
-        if committed.emptied:
+        if committed.emptied_from is not None:
             self._scheduler.clear()
             for work in list(self._works.values()):
                 self._cancel(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -42,9 +42,24 @@ async def test_one_that_stalls_is_cut_and_others_go_on() -> None:
     await one_stalls_and_others_go_on()
 
 
-def test_the_same_on_uvloop() -> None:
+async def one_vanishes() -> None:
+    world = World(heartbeat_seconds=0.01)
+    async with serving(world, handler_cancellation=False), Reader(world) as reader:
+        with silent_reader(world):
+            await until(lambda: world.streams.count == 2)
+        await until(lambda: world.streams.count == 1)
+        world.happen(1)
+        await reader.at(1)
+
+
+async def test_one_that_vanishes_is_found_out() -> None:
+    await one_vanishes()
+
+
+@pytest.mark.parametrize("play", [one_stalls_and_others_go_on, one_vanishes])
+def test_the_same_on_uvloop(play: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(one_stalls_and_others_go_on())
+        runner.run(play())
 
 
 async def test_what_waits_for_a_silent_reader_is_bounded() -> None:

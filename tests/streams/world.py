@@ -72,6 +72,8 @@ class World:
             | settings,
         )
         self.url = ""
+        self.failures: list[Exception] = []
+        """What went wrong in a handler that no client is to blame for."""
 
     def make(
         self,
@@ -151,6 +153,9 @@ async def serving(world: World, *, handler_cancellation: bool = True) -> AsyncIt
             return await handler(request)
         except FlockdError as error:
             return web.Response(status=error.status, text=error.message, headers=error.headers)
+        except Exception as error:
+            world.failures.append(error)
+            raise
 
     app = web.Application(middlewares=[problems])
     app.router.add_get("/events", events)
@@ -163,6 +168,7 @@ async def serving(world: World, *, handler_cancellation: bool = True) -> AsyncIt
             yield world
     finally:
         await runner.cleanup()
+    assert world.failures == []
 
 
 class Reader:

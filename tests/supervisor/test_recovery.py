@@ -271,10 +271,10 @@ async def test_a_reset_in_the_middle_of_a_group(rigs: Rigs) -> None:
             await asyncio.sleep(0)
         rig.soon(rig.board.reset())
         after = rig.soon(rig.publish("A", 2, one))
-    (emptied,) = [commit for commit in rig.commits if commit.emptied]
+    (emptied,) = [commit for commit in rig.commits if commit.emptied_from is not None]
     published = await after
     assert (published.round, published.fresh) == (1, True), "what was there before is gone"
-    assert (await rig.reads.log_position()).complete_from == emptied.next_seq == emptied.events[0].seq
+    assert (await rig.reads.log_position()).complete_from == emptied.emptied_from == emptied.events[0].seq
     await rig.call("ab", 2)
     assert rig.busy("ab") == 1
 
