@@ -8,8 +8,7 @@ from flockd.api.keys import STREAMS
 from flockd.api.queries import EventsWanted
 from flockd.routing import Call
 from flockd.streams import sse
-
-LAST_EVENT_ID = "Last-Event-ID"
+from flockd.streams.cursor import LAST_EVENT_ID
 
 
 async def stream_events(call: Call[EventsWanted, None]) -> web.StreamResponse:

@@ -12,7 +12,6 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from flockd.api.answers import Problem
 from flockd.api.bodies import BulkBody
-from flockd.api.events import LAST_EVENT_ID
 from flockd.api.idempotency import IDEMPOTENCY_KEY, KEY, X_IDEMPOTENCY_KEY
 from flockd.api.keys import ApiSettings
 from flockd.api.middleware import X_REQUEST_ID
@@ -28,6 +27,7 @@ from flockd.errors import (
     UnsupportedMediaType,
 )
 from flockd.routing import JSON, Route
+from flockd.streams.cursor import LAST_EVENT_ID
 
 Json = dict[str, Any]
 

@@ -1,0 +1,160 @@
+"""Single rounds of the pump, on sockets whose clients take bytes when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+import orjson
+import pytest
+
+from flockd.domain.filter import EVERYTHING
+from flockd.streams.encode import SSE
+from flockd.streams.subscriber import Subscriber
+
+from .fake_socket import FakeSocket
+from .world import World, turns
+
+BUFFER_BYTES = 4000
+ALL = 1 << 30
+
+Join = Callable[[], FakeSocket]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(buffer_bytes=BUFFER_BYTES, page_events=5)
+
+
+@pytest.fixture
+async def join(world: World) -> AsyncIterator[Join]:
+    """Opens a stream from now on."""
+    tasks: list[asyncio.Task[None]] = []
+
+    def joined() -> FakeSocket:
+        socket = FakeSocket()
+        subscriber = Subscriber(
+            socket,
+            socket.writer,
+            EVERYTHING,
+            SSE,
+            position=world.hub.head,
+            chunked=False,
+            buffer_bytes=BUFFER_BYTES,
+        )
+        tasks.append(asyncio.create_task(world.streams.serve(subscriber, gap=False)))
+        return socket
+
+    async with world.streams:
+        yield joined
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def take_all(socket: FakeSocket) -> None:
+    """The client reads until nothing more comes."""
+    await turns(20)
+    while socket.get_write_buffer_size():
+        socket.take(ALL)
+        await turns(20)
+
+
+def seqs(socket: FakeSocket) -> list[int]:
+    return [int(block.id) for block in socket.blocks if block.id and block.data]
+
+
+def texts(socket: FakeSocket) -> list[tuple[int, str]]:
+    events = [orjson.loads(block.data or "") for block in socket.blocks if block.event == "run.output"]
+    return [(event["data"]["offset"], event["data"]["text"]) for event in events]
+
+
+async def test_one_that_does_not_read_is_given_no_more_than_it_has_room_for(world: World, join: Join) -> None:
+    socket = join()
+    await turns()
+    for _ in range(300):
+        world.happen(1)
+        await asyncio.sleep(0)
+    assert socket.most <= 2 * BUFFER_BYTES
+    await take_all(socket)
+    assert seqs(socket) == world.after(0)
+
+
+async def test_one_without_room_gets_the_whole_text_when_it_has_room_again(world: World, join: Join) -> None:
+    socket = join()
+    await turns()
+    world.write("r1", "one ", 0)
+    await turns()
+    while socket.get_write_buffer_size() <= BUFFER_BYTES:
+        world.happen(1)
+        await turns()
+    world.write("r1", "two ", 4)
+    await turns()
+    world.write("r1", "three", 8)
+    await take_all(socket)
+    assert texts(socket) == [(0, "one "), (0, "one two three")]
+
+
+async def test_text_behind_more_events_than_one_write_carries_is_told_after_them(
+    world: World, join: Join
+) -> None:
+    socket = join()
+    await turns()
+    world.write("r1", "one ", 0)
+    await take_all(socket)
+    world.happen(100)
+    world.write("r1", "two", 4)
+    await take_all(socket)
+    assert seqs(socket) == world.after(0)
+    assert socket.blocks[-1].event == "run.output"
+    assert texts(socket) == [(0, "one "), (0, "one two")]
+
+
+async def test_readers_of_one_round_who_lack_different_things_are_not_served_alike(
+    world: World, join: Join
+) -> None:
+    """Chunks of the tick in which some join: those get them inside the text so far, the others as they are."""
+    old = [join() for _ in range(5)]
+    world.write("r1", "one ", 0)
+    for socket in old:
+        await take_all(socket)
+    new = [join() for _ in range(5)]
+    await asyncio.sleep(0)
+    world.write("r1", "two", 4)
+    for socket in [*old, *new]:
+        await take_all(socket)
+    assert [texts(socket) for socket in old] == [[(0, "one "), (4, "two")]] * 5
+    assert [texts(socket) for socket in new] == [[(0, "one two")]] * 5
+
+
+async def test_the_texts_of_many_runs_wait_for_room_too(world: World, join: Join) -> None:
+    for number in range(50):
+        world.write(f"r{number}", "x" * 500, 0)
+    await turns()
+    socket = join()
+    await turns()
+    assert socket.most <= 2 * BUFFER_BYTES
+    await take_all(socket)
+    assert texts(socket) == [(0, "x" * 500)] * 50
+
+
+async def test_an_emptied_log_is_not_read_over_and_over_until_the_hub_is_told() -> None:
+    world = World(ring_bytes=1, buffer_bytes=BUFFER_BYTES)
+    world.happen(10)
+    socket = FakeSocket()
+    subscriber = Subscriber(
+        socket, socket.writer, EVERYTHING, SSE, position=0, chunked=False, buffer_bytes=BUFFER_BYTES
+    )
+    async with world.streams:
+        world.log.committed.clear()
+        task = asyncio.create_task(world.streams.serve(subscriber, gap=False))
+        await turns()
+        assert world.log.reads == 1
+        world.hub.emptied(11)
+        await take_all(socket)
+        assert [block.event for block in socket.blocks] == ["hello", "gap"]
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
