@@ -16,11 +16,12 @@ from typing import Any, Literal
 import uvloop
 from aiohttp import web
 
-from flockd import __version__
+from flockd import __version__, dialects
 from flockd.api import ROUTES, ApiSettings, setup
 from flockd.api.keys import BOARD, DAEMON, HUB, READS, STREAMS, AgentLoad
 from flockd.board import Board
 from flockd.config import Config
+from flockd.dialects.keys import BATCH, WORKFLOWS, BatchSettings
 from flockd.domain.moment import HOUR_MS
 from flockd.errors import Unavailable
 from flockd.flock import Flock
@@ -29,7 +30,7 @@ from flockd.routing import reserved_names
 from flockd.store import sqlite
 from flockd.store.checkpoints import Checkpointer
 from flockd.store.reads import Reads
-from flockd.store.state import Limits
+from flockd.store.occupancy import Limits
 from flockd.store.verify import verify_path
 from flockd.store.writer import Committed, Writer
 from flockd.streams.hub import Hub
@@ -71,7 +72,12 @@ class Daemon:
                 page=config.server.page,
                 scratch_dir=config.store.path.parent,
             ),
+            dialects.routes(flock.agents()),
         )
+        app[BATCH] = BatchSettings(
+            config.batch.dir, config.batch.items, config.batch.workers, config.batch.file_bytes
+        )
+        app[WORKFLOWS] = {workflow.name: workflow for workflow in flock.workflows()}
         self.state: Literal["starting", "ready", "draining"] = "starting"
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done with a sentence when the process must end."""
@@ -258,7 +264,7 @@ class Daemon:
 
 def make_app(config: Config, flock: Flock) -> web.Application:
     """The whole daemon as an aiohttp application; entering its lifetime starts it, leaving it drains it."""
-    flock.validate(reserved_names(ROUTES))
+    flock.validate(reserved_names((*ROUTES, *dialects.TABLES)))
     app = web.Application(client_max_size=config.limits.bulk_body_bytes)
     daemon = Daemon(config, flock, app)
     app[DAEMON] = daemon

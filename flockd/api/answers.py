@@ -226,6 +226,7 @@ class Correlation(BaseModel):
     dialect: str | None
     name: str | None
     priority: PriorityWord | None
+    batch_id: str | None = Field(description="The batch whose item it is.")
     started_at: Time | None
     last_activity_at: Time | None
     completed_at: Time | None

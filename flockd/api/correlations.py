@@ -41,6 +41,7 @@ def _not_found(correlation_id: str) -> dict[str, Any]:
         "dialect": None,
         "name": None,
         "priority": None,
+        "batch_id": None,
         "started_at": None,
         "last_activity_at": None,
         "completed_at": None,

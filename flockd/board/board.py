@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from flockd.board.batch import Inputs, Refuse, StartBatch
 from flockd.board.control import (
     CancelCorrelation,
     CancelRun,
@@ -29,6 +30,7 @@ from flockd.domain.artifact import EXTERNAL, Artifact, Draft
 from flockd.domain.artifact_type import Types
 from flockd.domain.correlation import Correlation
 from flockd.domain.identity import new_id
+from flockd.domain.priority import Priority
 from flockd.domain.run import Run
 from flockd.domain.subscription import Candidate, Matcher
 from flockd.domain.visibility import may_see, narrowest
@@ -126,9 +128,13 @@ class Board:
         inputs: Sequence[Publication],
         *,
         cascade: bool = False,
+        dialect: str = "native",
         idempotency: Idempotency | None = None,
     ) -> Published:
-        """Run one agent exactly once on these inputs, which wake nobody else."""
+        """Run one agent exactly once on these inputs, which wake nobody else.
+
+        Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
+        """
         ordered = _in_order(agent, inputs)
         for one in ordered:
             if not may_see(agent.viewer, one.visibility):
@@ -140,8 +146,64 @@ class Board:
             self._prepare(one._replace(correlation_id=correlation_id), EXTERNAL, match=False)
             for one in ordered
         ]
-        answer: Published = await self._submit(RunAgent(agent, prepared, cascade, idempotency))
+        answer: Published = await self._submit(RunAgent(agent, prepared, cascade, dialect, idempotency))
         return answer
+
+    async def refuse(
+        self,
+        name: str,
+        reason: str,
+        *,
+        dialect: str,
+        correlation_id: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Published:
+        """Store a workflow that has failed before it began: whoever asked for `name` finds the reason by its id."""
+        answer: Published = await self._submit(
+            Refuse(correlation_id or new_id(), dialect, name, reason, idempotency)
+        )
+        return answer
+
+    async def start_batch(
+        self,
+        agent: Agent,
+        items: Sequence[Sequence[Publication] | FlockdError],
+        *,
+        width: int,
+        options: bytes = b"{}",
+        correlation_id: str | None = None,
+        priority: Priority | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Published:
+        """Run one agent, and what it sets off, on each of many items, `width` of them at a time.
+
+        An item that the caller or its type refuses is a failed item; so is one with the wrong inputs. Raises
+        Conflict, IdempotencyMismatch, Unavailable.
+        """
+        checked: list[Inputs | str] = []
+        for index, item in enumerate(items):
+            try:
+                if isinstance(item, FlockdError):
+                    raise item
+                checked.append([self._checked(one) for one in _in_order(agent, item)])
+            except FlockdError as error:
+                checked.append(error.message)
+            if index % 64 == 63:
+                await asyncio.sleep(0)  # a large batch lets others have the loop
+        command = StartBatch(
+            correlation_id or new_id(), agent.name, checked, width, options, priority, idempotency
+        )
+        answer: Published = await self._submit(command)
+        return answer
+
+    def _checked(self, publication: Publication) -> tuple[str, bytes, int]:
+        """(type, payload, version) of a valid input."""
+        artifact_type = self.types.named(publication.type)
+        return (
+            publication.type,
+            artifact_type.dump(artifact_type.parse(publication.payload)),
+            artifact_type.version,
+        )
 
     async def cancel_run(self, run_id: str) -> Run:
         """End one run; raises NotFound."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from flockd.board.ending import end, settle
 from flockd.board.outcome import retrying
 from flockd.board.wake import refuse_cancelled
-from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.batch import BatchItem, ItemState
+from flockd.domain.correlation import BATCHES, Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.run import OPEN, Run, RunState
 from flockd.errors import Conflict, NotFound
@@ -36,7 +38,7 @@ class CancelRun:
             _cancel(state, run, self.live_text)
             correlation = state.correlations[run.correlation_id]
             correlation.round_cancelled += 1
-            state.settle(correlation)
+            settle(state, correlation)
         return replace(run)
 
 
@@ -57,7 +59,9 @@ class CancelCorrelation:
             raise NotFound(f"Correlation not found: {self.correlation_id}")
         if correlation.state is CorrelationState.active:
             _cancel_all(state, correlation, self.live_text)
-            state.end_correlation(correlation, CorrelationState.cancelled)
+            if correlation.dialect == BATCHES:
+                _cancel_items(state, correlation, self.live_text)
+            end(state, correlation, CorrelationState.cancelled)
         return replace(correlation)
 
 
@@ -76,7 +80,7 @@ class Exhaust:
         correlation = state.correlations.get(self.correlation_id)
         if correlation is not None and correlation.state is CorrelationState.active and correlation.reason:
             _cancel_all(state, correlation, self.live_text)
-            state.settle(correlation)
+            settle(state, correlation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +191,19 @@ def _cancel_all(state: State, correlation: Correlation, live_text: LiveText) -> 
         run for run in state.runs.values() if run.correlation_id == correlation.id and run.state in OPEN
     ]:
         _cancel(state, run, live_text)
+
+
+def _cancel_items(state: State, correlation: Correlation, live_text: LiveText) -> None:
+    """Cancel what is in flight of a batch; what has not begun never will."""
+    batch = state.batches[correlation.id]
+    for child in [one for one in state.correlations.values() if one.batch_id == correlation.id]:
+        if child.state is CorrelationState.active and child.round == 1:
+            _cancel_all(state, child, live_text)
+            state.end_correlation(child, CorrelationState.cancelled)
+            assert child.batch_item is not None, "whoever is of a batch has its place in it"
+            state.put_item(BatchItem(batch.correlation_id, child.batch_item, ItemState.failed, child.id))
+            batch.completed += 1
+            batch.failed += 1
+    state.waiting_items.pop(correlation.id, None)
+    state.changed_batches[correlation.id] = batch
+    correlation.open -= 1

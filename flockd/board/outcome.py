@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from flockd.board.ending import settle
 from flockd.board.wake import place
 from flockd.domain.agent import Agent
 from flockd.domain.artifact import Artifact, Draft
@@ -73,7 +74,7 @@ class Finish(_Fenced):
         )
         for one in woken:
             state.announce(one)
-        state.settle(correlation)
+        settle(state, correlation)
         return True
 
 
@@ -169,7 +170,7 @@ def kill(state: State, run: Run, *, releases: bool = True) -> None:
         run=run,
         data={"attempt": run.attempt, "error": orjson.Fragment(run.error or b"null")},
     )
-    state.settle(correlation)
+    settle(state, correlation)
 
 
 def retrying(state: State, run: Run, reason: str, *, error: dict[str, str] | None = None) -> None:

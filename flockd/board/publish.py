@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from flockd.board.ending import settle
 from flockd.board.publication import Idempotency, Prepared, Published, Result, remember, replay
 from flockd.board.wake import new_run, open_correlation, place, put, refuse_cancelled
 from flockd.domain.agent import Agent
@@ -102,6 +103,7 @@ class RunAgent:
     inputs: Sequence[Prepared]
     """In the order of the agent's types."""
     cascade: bool = False
+    dialect: str = "native"
     idempotency: Idempotency | None = None
     inside: bool = False
 
@@ -125,10 +127,10 @@ class RunAgent:
             if existing.runs >= state.limits.correlation_runs:
                 raise Conflict(f"Correlation {existing.id} has made limits.correlation_runs runs.")
         correlation = open_correlation(
-            state, first.correlation_id, priority=first.priority, dialect="native", name=self.agent.name
+            state, first.correlation_id, priority=first.priority, dialect=self.dialect, name=self.agent.name
         )
         inputs = tuple(item.draft.id for item in self.inputs)
-        run = new_run(state, correlation, self.agent, inputs, depth=1, cascade=self.cascade)
+        run = new_run(state, correlation, self.agent.name, inputs, depth=1, cascade=self.cascade)
         assert run is not None, "a correlation that just began has room for a run"
         seqs = [put(state, correlation, item.draft, [run.id]).seq for item in self.inputs]
         state.announce(run)
@@ -148,7 +150,7 @@ def publish_one(state: State, prepared: Prepared, dialect: str, name: str) -> Pu
     seq = state.next_seq
     for run in place(state, correlation, [(prepared.draft, prepared.agents)]):
         state.announce(run)
-    state.settle(correlation)
+    settle(state, correlation)
     return Published(prepared.draft.id, correlation.id, seq, correlation.round, fresh=fresh)
 
 

@@ -120,7 +120,7 @@ def put(
 def _wake(state: State, correlation: Correlation, agent: Agent, artifact: Held) -> Run | None:
     """The run that this artifact makes for this agent; None where an AND holds it, or a limit refuses it."""
     if not agent.subscription.joins:
-        return new_run(state, correlation, agent, (artifact.artifact_id,), depth=artifact.depth)
+        return new_run(state, correlation, agent.name, (artifact.artifact_id,), depth=artifact.depth)
     state.hold(correlation.id, artifact)
     mine = [held for held in state.held[correlation.id] if held.agent == agent.name]
     taken: list[Held] = []
@@ -130,7 +130,7 @@ def _wake(state: State, correlation: Correlation, agent: Agent, artifact: Held) 
             return None
         taken.append(oldest)
     inputs = tuple(held.artifact_id for held in taken)
-    run = new_run(state, correlation, agent, inputs, depth=max(held.depth for held in taken))
+    run = new_run(state, correlation, agent.name, inputs, depth=max(held.depth for held in taken))
     if run is not None:
         state.take_held(correlation.id, taken)
     return run
@@ -139,7 +139,7 @@ def _wake(state: State, correlation: Correlation, agent: Agent, artifact: Held) 
 def new_run(
     state: State,
     correlation: Correlation,
-    agent: Agent,
+    agent: str,
     inputs: tuple[str, ...],
     *,
     depth: int,
@@ -155,12 +155,14 @@ def new_run(
         if correlation.id not in state.exhausted:
             state.exhausted.append(correlation.id)
         return None
-    priority = correlation.priority if correlation.priority is not None else agent.priority
+    priority = correlation.priority
+    if priority is None and (known := state.agents.get(agent)) is not None:
+        priority = known.priority
     correlation.vtime = max(state.occupancy.clock, correlation.vtime) + 1
     run = Run(
         state.next_run,
         new_id(),
-        agent.name,
+        agent,
         correlation.id,
         RunState.ready,
         Priority.normal if priority is None else priority,

@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from flockd.config.sections import (
     AuthSettings,
+    BatchSettings,
     LimitSettings,
     LogSettings,
     Section,
@@ -83,6 +84,7 @@ class Config(BaseSettings):
     limits: LimitSettings = LimitSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     streams: StreamSettings = StreamSettings()
+    batch: BatchSettings = BatchSettings()
     log: LogSettings = LogSettings()
     types: list[TypeTable] = Field(
         default=[], description="Artifact types that are declared here, [[types]]."

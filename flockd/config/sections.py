@@ -323,6 +323,27 @@ class StreamSettings(Section):
     )
 
 
+class BatchSettings(Section):
+    """What batches may be (`POST /run/batch`), and where their files are."""
+
+    dir: Path | None = Field(
+        default=None,
+        description="The folder below which CSV files are read and results are written. Empty: batches take "
+        "no files, since whoever may start one would read what the daemon can read.",
+    )
+    items: Count = Field(
+        default=100_000,
+        description="Items of one batch. They are stored in one transaction, which others wait for.",
+    )
+    workers: Count = Field(
+        default=256,
+        description="The largest max_workers, items of one batch in flight: as many as limits.running lets run.",
+    )
+    file_bytes: Size = Field(
+        default=64 * MIB, description="The largest CSV file of a batch, held in memory while it is read."
+    )
+
+
 class LogSettings(Section):
     """What is written to standard output."""
 

@@ -39,6 +39,8 @@ class Agent:
     """Of its outputs; None: the narrowest of its inputs."""
     labels: frozenset[str] = frozenset()
     tenant: str | None = None
+    hand_off: tuple[str, ...] = ()
+    """The agents that its outputs wake."""
     viewer: Viewer = field(init=False)
     """This agent as one who looks at artifacts."""
 

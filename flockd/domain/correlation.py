@@ -10,6 +10,9 @@ from flockd.domain.artifact import DEFAULT_TENANT
 from flockd.domain.moment import iso
 from flockd.domain.priority import Priority
 
+BATCHES = "batches"
+"""The dialect of a correlation that is a batch, and no work of its own."""
+
 
 class CorrelationState(StrEnum):
     """Where a workflow is."""
@@ -46,7 +49,7 @@ class Correlation:
     round_seq: int = 0
     """Seq of the `correlation.started` of the latest round."""
     open: int = 0
-    """Runs that are ready, running or waiting."""
+    """Runs that are ready, running or waiting; of a batch, 1 until its last item has ended."""
     runs: int = 0
     """Runs ever made, for the loop limit."""
     vtime: int = 0
@@ -63,6 +66,9 @@ class Correlation:
     reason: str | None = None
     """The limit that ended it."""
     completed_at: int | None = None
+    batch_id: str | None = None
+    """The batch whose item it is."""
+    batch_item: int | None = None
     tenant: str = DEFAULT_TENANT
 
     @property
@@ -101,6 +107,7 @@ class Correlation:
             "dialect": self.dialect,
             "name": self.name,
             "priority": None if self.priority is None else self.priority.name,
+            "batch_id": self.batch_id,
             "started_at": iso(self.started_at),
             "last_activity_at": iso(self.last_activity_at),
             "completed_at": None if self.completed_at is None else iso(self.completed_at),

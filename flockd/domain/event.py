@@ -40,6 +40,8 @@ class EventKind(StrEnum):
     """data: as completed, and {"reason", "outcome"}"""
     correlation_cancelled = "correlation.cancelled"
     """data: as completed"""
+    batch_progress = "batch.progress"
+    """An item ended. data: {"total", "completed", "failed", "item", "item_correlation_id"}"""
 
     run_output = "run.output"
     """Live only: {"text", "offset" (code points), "attempt", "fence"}"""

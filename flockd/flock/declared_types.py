@@ -82,27 +82,30 @@ class DeclaredTypes:
             or (issubclass(annotation, BaseModel) and annotation is not BaseModel)
         )
 
-    def names(self, agent: str, option: str, choices: TypeChoice | Iterable[TypeChoice]) -> tuple[str, ...]:
-        """The names of the types that an agent names; models that are new become types by that."""
+    def names(self, owner: str, option: str, choices: TypeChoice | Iterable[TypeChoice]) -> tuple[str, ...]:
+        """The names of the types that a declaration names; models that are new become types by that.
+
+        `owner` is who names them, in words: "agent bug_detector".
+        """
         single = isinstance(choices, (str, ArtifactType)) or not isinstance(choices, Iterable)
         listed = cast(Iterable[TypeChoice], (choices,) if single else choices)
-        return tuple(self._name(agent, option, choice) for choice in listed)
+        return tuple(self._name(owner, option, choice) for choice in listed)
 
-    def named(self, agent: str, name: str) -> ArtifactType:
-        """The type of this name, which an agent names."""
+    def named(self, owner: str, name: str) -> ArtifactType:
+        """The type of this name, which `owner` names."""
         found = self._by_name.get(name)
         if found is None:
             near = nearest(name, self._by_name)
-            hint = f"did you mean {near}?" if near else "declare it above the agent with @flock.type"
-            raise DeclarationError(f"agent {agent}: there is no artifact type {name}: {hint}")
+            hint = f"did you mean {near}?" if near else "declare it above with @flock.type"
+            raise DeclarationError(f"{owner}: there is no artifact type {name}: {hint}")
         return found
 
-    def _name(self, agent: str, option: str, choice: TypeChoice) -> str:
+    def _name(self, owner: str, option: str, choice: TypeChoice) -> str:
         if isinstance(choice, str):
-            return self.named(agent, choice).name
+            return self.named(owner, choice).name
         if not isinstance(choice, ArtifactType) and not self.is_type(choice):
             raise DeclarationError(
-                f"agent {agent}: {option}= has {choice!r}, which is no artifact type: name a pydantic model, "
+                f"{owner}: {option}= has {choice!r}, which is no artifact type: name a pydantic model, "
                 "a class under @flock.type, or what flock.type returned"
             )
         try:
@@ -110,7 +113,7 @@ class DeclaredTypes:
                 return self.add(choice).name
             return self._name_by_class.get(choice) or self.add_class(choice)
         except DeclarationError as error:
-            raise DeclarationError(f"agent {agent}: {error}") from error.__cause__
+            raise DeclarationError(f"{owner}: {error}") from error.__cause__
 
 
 def made(

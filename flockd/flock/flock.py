@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 from flockd.domain.agent import Agent, Agents, fold
 from flockd.domain.artifact import EXTERNAL
 from flockd.domain.artifact_type import ArtifactType, Types
+from flockd.domain.workflow import Workflow
 from flockd.engines.base import Engine
 from flockd.engines.function import FunctionEngine
 from flockd.errors import nearest
@@ -48,6 +49,7 @@ class Flock:
         self._types = DeclaredTypes()
         self._agents: dict[str, Agent] = {}
         self._engines: dict[str, Engine] = {}
+        self._workflows: dict[str, Workflow] = {}
 
     def __repr__(self) -> str:
         return f"Flock({self.name!r}, {len(self._agents)} agents, {len(self._types)} types)"
@@ -207,6 +209,10 @@ class Flock:
     def engine(self, agent: str) -> Engine:
         """The engine of an agent, by its exact name. Raises KeyError."""
         return self._engines[agent]
+
+    def workflows(self) -> tuple[Workflow, ...]:
+        """The workflows declared so far, in that order."""
+        return tuple(self._workflows.values())
 
     def include(self, other: Flock) -> None:
         """Take over the types and agents of another flock. Raises DeclarationError where names collide."""

@@ -32,59 +32,64 @@ class Signature(NamedTuple):
 
 
 def read_signature(
-    agent: str,
+    owner: str,
     function: Callable[..., Any],
     is_type: Callable[[Any], bool],
     *,
     local_names: Mapping[str, Any],
     consumes_given: bool = False,
     publishes_given: bool = False,
+    options: tuple[str, str] = ("consumes=", "publishes="),
 ) -> Signature:
     """The signature of an agent's function. Raises DeclarationError.
 
-    `is_type` says which annotations are artifact types; `local_names` are those of the scope that declares
+    `owner` is who has it, in words ("agent bug_detector"), and `options` what can be given instead of
+    annotations. `is_type` says which annotations are artifact types; `local_names` are those of the scope that declares
     the agent, for classes that are local to it. Where consumes= or publishes= is given the annotations need
     not say it.
     """
     if not (inspect.isfunction(function) or inspect.ismethod(function)):
-        raise DeclarationError(f"agent {agent}: {function!r} is not a function: write an async def or a def")
-    hints = _hints(agent, function, local_names)
-    reader = _Reader(agent, is_type, calling_of(function))
+        raise DeclarationError(f"{owner}: {function!r} is not a function: write an async def or a def")
+    hints = _hints(owner, function, local_names)
+    reader = _Reader(owner, is_type, calling_of(function), options)
     artifacts, context = reader.split(function, hints)
     publishes = () if publishes_given else reader.published(hints)
     if consumes_given:
         if len(artifacts) > 1:
             raise DeclarationError(
-                f"agent {agent}: consumes= is for one parameter, but it has {_listed(artifacts)}: "
-                "leave consumes= out and annotate each of them"
+                f"{owner}: {options[0]} is for one parameter, but it has {_listed(artifacts)}: "
+                f"leave {options[0]} out and annotate each of them"
             )
         return Signature(tuple(artifacts), (), context, publishes)
     return Signature(tuple(artifacts), reader.consumed(artifacts), context, publishes)
 
 
-def _hints(agent: str, function: Callable[..., Any], local_names: Mapping[str, Any]) -> dict[str, Any]:
+def _hints(owner: str, function: Callable[..., Any], local_names: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, localns=dict(local_names))
     except NameError as error:
         raise DeclarationError(
-            f"agent {agent}: an annotation names {error.name}, which is not known where the agent is "
+            f"{owner}: an annotation names {error.name}, which is not known where the agent is "
             "declared: "
             "define or import it above the agent (an import under TYPE_CHECKING does not count)"
         ) from None
     except Exception as error:  # an annotation may be any expression
-        raise DeclarationError(f"agent {agent}: its annotations cannot be read: {error}") from error
+        raise DeclarationError(f"{owner}: its annotations cannot be read: {error}") from error
 
 
 class _Reader:
-    """Reads the annotations of one agent."""
+    """Reads the annotations of one function."""
 
-    def __init__(self, agent: str, is_type: Callable[[Any], bool], calling: Calling) -> None:
-        self._agent = agent
+    def __init__(
+        self, owner: str, is_type: Callable[[Any], bool], calling: Calling, options: tuple[str, str]
+    ) -> None:
+        self._owner = owner
         self._is_type = is_type
         self._calling = calling
+        self._consumes, self._publishes = options
 
     def _wrong(self, sentence: str) -> DeclarationError:
-        return DeclarationError(f"agent {self._agent}: {sentence}")
+        return DeclarationError(f"{self._owner}: {sentence}")
 
     def split(
         self, function: Callable[..., Any], hints: Mapping[str, Any]
@@ -162,8 +167,7 @@ class _Reader:
             )
         raise self._wrong(
             f"the parameter {name} is {_spelled(annotation)}, which is no artifact type: annotate it with "
-            "a pydantic "
-            "model or a class under @flock.type, or say consumes="
+            f"a pydantic model or a class under @flock.type, or say {self._consumes}"
         )
 
     def published(self, hints: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -171,7 +175,7 @@ class _Reader:
         if "return" not in hints:
             raise self._wrong(
                 "it does not say what it publishes: annotate its result (-> Model, or -> None for nothing), "
-                "or say publishes="
+                f"or say {self._publishes}"
             )
         annotation = hints["return"]
         yields = typing.get_origin(annotation) in _YIELDED[self._calling]
@@ -197,8 +201,7 @@ class _Reader:
         else:
             raise self._wrong(
                 f"its result is {_spelled(annotation)}, which is no artifact type: return a pydantic "
-                "model, a class "
-                "under @flock.type, a list or tuple of them, or None, or say publishes="
+                f"model, a class under @flock.type, a list or tuple of them, or None, or say {self._publishes}"
             )
 
 

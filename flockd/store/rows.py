@@ -7,13 +7,15 @@ in chunks that are powers of two so that the statement cache knows them again.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from flockd.domain.artifact import Artifact
-from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.batch import Batch, BatchItem, ItemState
+from flockd.domain.correlation import BATCHES, Correlation, CorrelationState
 from flockd.domain.event import Event, EventKind
 from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.priority import Priority
@@ -41,10 +43,13 @@ RUN_COLUMNS = (
 )
 CORRELATION_COLUMNS = (
     "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "
-    "error_count, round_outputs, round_errors, round_cancelled, reason, started_at, last_activity_at, completed_at"
+    "error_count, round_outputs, round_errors, round_cancelled, reason, started_at, last_activity_at, completed_at, "
+    "batch, batch_item"
 )
 _HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 _KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
+BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options"
+_ITEM_COLUMNS = "batch, item, state, correlation, error, inputs"
 EVENT_COLUMNS = "seq, tenant, kind, at, correlation, agent, run, artifact, data"
 
 _RUN_CHANGES = (
@@ -133,7 +138,18 @@ def correlation_from(row: Row) -> Correlation:
         started_at=row[18],
         last_activity_at=row[19],
         completed_at=row[20],
+        batch_id=None if row[21] is None else id_text(row[21]),
+        batch_item=row[22],
     )
+
+
+def batch_from(row: Row) -> Batch:
+    """A batch from its BATCH_COLUMNS."""
+    return Batch(id_text(row[0]), *row[1:])
+
+
+def _item_from(row: Row) -> BatchItem:
+    return BatchItem(id_text(row[0]), row[1], ItemState(row[2]), None, row[4], row[5])
 
 
 def event_from(row: Row, artifact: Artifact | None) -> Event:
@@ -225,6 +241,32 @@ def _correlation_row(correlation: Correlation) -> Row:
         correlation.started_at,
         correlation.last_activity_at,
         correlation.completed_at,
+        None if correlation.batch_id is None else id_bytes(correlation.batch_id),
+        correlation.batch_item,
+    )
+
+
+def _batch_row(batch: Batch) -> Row:
+    return (
+        id_bytes(batch.correlation_id),
+        batch.agent,
+        batch.width,
+        batch.total,
+        batch.completed,
+        batch.failed,
+        batch.next_item,
+        batch.options,
+    )
+
+
+def _item_row(item: BatchItem) -> Row:
+    return (
+        id_bytes(item.batch_id),
+        item.item,
+        item.state,
+        None if item.correlation_id is None else id_bytes(item.correlation_id),
+        item.error,
+        item.inputs,
     )
 
 
@@ -270,6 +312,16 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
         if not cache.run(state, run.id):
             state.runs[run.id] = run
     correlations.update(dict.fromkeys(run.correlation_id for run in state.runs.values()))
+    _load_correlations(connection, cache, state, correlations)
+    _load_batches(connection, cache, state)
+    for row in _where_in(connection, f"SELECT {_KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
+        state.keys[row[0]] = KeyRecord(*row[1:])
+
+
+def _load_correlations(
+    connection: sqlite3.Connection, cache: Cache, state: State, correlations: Iterable[str]
+) -> None:
+    """These correlations, with what their ANDs hold."""
     unknown = [id_bytes(one) for one in correlations if not cache.correlation(state, one)]
     for row in _where_in(connection, f"SELECT {CORRELATION_COLUMNS} FROM correlations WHERE id IN", unknown):
         correlation = correlation_from(row)
@@ -280,8 +332,28 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
         )
     for held in state.held.values():
         held.sort(key=_seq_of)
-    for row in _where_in(connection, f"SELECT {_KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
-        state.keys[row[0]] = KeyRecord(*row[1:])
+
+
+def _load_batches(connection: sqlite3.Connection, cache: Cache, state: State) -> None:
+    """The batches that the loaded correlations are or belong to, with as many waiting items as may begin: each
+    correlation of an item that ends lets one begin."""
+    ending = Counter(one.batch_id for one in state.correlations.values() if one.batch_id is not None)
+    _load_correlations(connection, cache, state, ending)
+    wanted = [*ending, *(one.id for one in state.correlations.values() if one.dialect == BATCHES)]
+    for row in _where_in(
+        connection, f"SELECT {BATCH_COLUMNS} FROM batches WHERE id IN", [id_bytes(one) for one in wanted]
+    ):
+        batch = batch_from(row)
+        state.batches[batch.correlation_id] = batch
+    for batch_id, count in ending.items():
+        state.waiting_items[batch_id] = [
+            _item_from(row)
+            for row in connection.execute(
+                f"SELECT {_ITEM_COLUMNS} FROM batch_items WHERE batch = ? AND item >= ? AND state = 'waiting' "
+                "ORDER BY item LIMIT ?",
+                (id_bytes(batch_id), state.batches[batch_id].next_item, count),
+            )
+        ]
 
 
 def _seq_of(held: Held) -> int:
@@ -293,7 +365,9 @@ def _open_runs_of(connection: sqlite3.Connection, correlation_id: str) -> list[R
         run_from(row)
         for row in connection.execute(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE tenant = (SELECT tenant FROM correlations WHERE id = ?1) "
-            "AND correlation = ?1 AND state IN ('ready', 'running', 'waiting')",
+            "AND (correlation = ?1 OR correlation IN "
+            "(SELECT correlation FROM batch_items WHERE batch = ?1 AND state = 'running')) "
+            "AND state IN ('ready', 'running', 'waiting')",
             (id_bytes(correlation_id),),
         )
     ]
@@ -380,6 +454,10 @@ _KEYS = _Statement(
     _KEY_COLUMNS,
     _or_change("digest", "body_hash, created_at, results, answer"),
 )
+_BATCHES = _Statement("batches", BATCH_COLUMNS, _or_change("id", "completed, failed, next_item"))
+_ITEMS = _Statement(
+    "batch_items", _ITEM_COLUMNS, _or_change("batch, item", "state, correlation, error, inputs")
+)
 _COUNTERS = _Statement(
     "counters",
     "tenant, kind, a, b, c, n",
@@ -387,7 +465,8 @@ _COUNTERS = _Statement(
 )
 
 EMPTIED = (
-    "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters"
+    "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
+    "batches", "batch_items",
 )  # fmt: skip
 """The tables that a reset empties; `log` stays, so that no seq is given out again."""
 
@@ -427,6 +506,8 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     for digest, record in state.changed_keys.items():
         if record is None:
             connection.execute("DELETE FROM idempotency WHERE digest = ?", (digest,))
+    _rows(connection, _BATCHES, list(state.changed_batches.values()), _batch_row)
+    _rows(connection, _ITEMS, list(state.changed_items.values()), _item_row)
     _rows(connection, _COUNTERS, [(*key, n) for key, n in state.counters.items() if n], tuple)
     connection.execute(
         "UPDATE log SET next_seq = ?, next_run = ?, last_at = ?, "

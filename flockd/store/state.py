@@ -8,19 +8,18 @@ so that a later verb sees an earlier one, and either all of them are stored or n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from flockd.domain.agent import Agent, Agents
+from flockd.domain.agent import Agents
 from flockd.domain.artifact import DEFAULT_TENANT, Artifact
+from flockd.domain.batch import Batch, BatchItem
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import Event, EventKind
 from flockd.domain.moment import HOUR_MS, iso
 from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState, WaitReason
-
-K = TypeVar("K", bound=Hashable)
+from flockd.store.occupancy import Limits, Occupancy
 
 
 class Needs(NamedTuple):
@@ -94,95 +93,6 @@ class Consumption(NamedTuple):
     consumed_at: int
 
 
-class Limits(NamedTuple):
-    """The bounds that are decided inside a transaction; each is a setting of the same name."""
-
-    running: int = 256
-    ready_runs: int = 100_000
-    correlation_runs: int = 10_000
-    correlation_depth: int = 1_000
-    run_crashes: int = 10
-    orphan_ms: int = 24 * HOUR_MS
-    idempotency_ms: int = 24 * HOUR_MS
-
-
-class Tally(Generic[K]):
-    """Counts kept beside the rows, changed inside a transaction and undone with it."""
-
-    def __init__(self) -> None:
-        self._committed: dict[K, int] = {}
-        self._pending: dict[K, int] = defaultdict(int)
-        self.total = 0
-        self._total_before = 0
-
-    def __getitem__(self, key: K) -> int:
-        return self._committed.get(key, 0) + self._pending.get(key, 0)
-
-    def add(self, key: K, delta: int) -> None:
-        self._pending[key] += delta
-        self.total += delta
-
-    def items(self) -> Iterator[tuple[K, int]]:
-        """What is committed; keys that stand at zero are not kept."""
-        return iter(list(self._committed.items()))
-
-    def clear(self) -> None:
-        for key in {*self._committed, *self._pending}:
-            self.add(key, -self[key])
-
-    def commit(self) -> None:
-        for key, delta in self._pending.items():
-            count = self._committed.get(key, 0) + delta
-            if count:
-                self._committed[key] = count
-            else:
-                self._committed.pop(key, None)
-        self._pending.clear()
-        self._total_before = self.total
-
-    def rollback(self) -> None:
-        self._pending.clear()
-        self.total = self._total_before
-
-
-class Occupancy:
-    """Who works and who waits, over all groups. Derived from the rows at start, then changed only by decide."""
-
-    def __init__(self) -> None:
-        self.busy: Tally[str] = Tally()
-        """Places taken, by agent: from the claim until the engine has really ended."""
-        self.ready: Tally[str] = Tally()
-        """Ready runs, by agent."""
-        self.clock = 0
-        """Virtual time: the virtual start of the run claimed last."""
-        self.closed = False
-        """The daemon is draining: nothing starts any more. Set on the loop."""
-        self._clock_before = 0
-
-    def has_room(self, agent: Agent, limits: Limits, *, counted: int) -> bool:
-        """Whether a run of this agent may start now without overtaking any that waits.
-
-        All that is ready must fit beside it; otherwise the scheduler chooses. `counted`: 1 where the run itself is
-        already counted as ready.
-        """
-        return (
-            not self.closed
-            and self.busy.total + self.ready.total - counted < limits.running
-            and self.ready[agent.name] == counted
-            and self.busy[agent.name] < agent.max_concurrency
-        )
-
-    def commit(self) -> None:
-        self.busy.commit()
-        self.ready.commit()
-        self._clock_before = self.clock
-
-    def rollback(self) -> None:
-        self.busy.rollback()
-        self.ready.rollback()
-        self.clock = self._clock_before
-
-
 class State:
     """The overlay of one group."""
 
@@ -211,6 +121,10 @@ class State:
         self.runs: dict[str, Run] = {}
         self.held: dict[str, list[Held]] = {}
         self.keys: dict[bytes, KeyRecord] = {}
+        self.batches: dict[str, Batch] = {}
+        """By the id of their correlation."""
+        self.waiting_items: dict[str, list[BatchItem]] = {}
+        """By batch: the next items to begin, as many as this group may need."""
         # changes to apply
         self.artifacts: list[Artifact] = []
         self.events: list[Event] = []
@@ -220,6 +134,8 @@ class State:
         self.held_added: dict[tuple[str, str, int], Held] = {}
         self.held_removed: list[tuple[str, str, int]] = []
         self.changed_keys: dict[bytes, KeyRecord | None] = {}
+        self.changed_batches: dict[str, Batch] = {}
+        self.changed_items: dict[tuple[str, int], BatchItem] = {}
         self.counters: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
         self.emptied = False
         """The board is to be emptied before the other changes are applied."""
@@ -248,7 +164,8 @@ class State:
             self.release(run.agent)
         for changed in (
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
-            self.held_added, self.changed_keys, self.counters, self.started,
+            self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
+            self.changed_batches, self.changed_items,
         ):  # fmt: skip
             changed.clear()
         for appended in (
@@ -322,12 +239,8 @@ class State:
             data={"round": correlation.round, "dialect": correlation.dialect, "name": correlation.name},
         )
 
-    def settle(self, correlation: Correlation) -> None:
-        """The end of the round, in the transaction in which nothing of it is open any more."""
-        if correlation.open == 0 and correlation.state is CorrelationState.active:
-            self.end_correlation(correlation, correlation.ended_state())
-
     def end_correlation(self, correlation: Correlation, ended: CorrelationState) -> None:
+        """Write the end of its round."""
         self._count_correlation(correlation, -1)
         correlation.state = ended
         correlation.completed_at = self.now
@@ -470,6 +383,11 @@ class State:
             key = (correlation_id, held.agent, held.seq)
             if self.held_added.pop(key, None) is None:
                 self.held_removed.append(key)
+
+    # -- batches --------------------------------------------------------------------------------------------
+
+    def put_item(self, item: BatchItem) -> None:
+        self.changed_items[item.batch_id, item.item] = item
 
     # -- keys -----------------------------------------------------------------------------------------------
 

@@ -83,11 +83,13 @@ COUNTERS = (
 
 CORRELATIONS = (
     _Check(
-        "SELECT id, c.runs, ifnull(r.runs, 0), c.open, ifnull(r.open, 0), c.error_count, ifnull(r.dead, 0) "
-        "FROM correlations c LEFT JOIN (SELECT tenant, correlation, count(*) AS runs, "
+        "SELECT id, c.runs, ifnull(r.runs, 0), c.open, ifnull(r.open, 0) + c.batch_open, c.error_count, "
+        "ifnull(r.dead, 0) FROM (SELECT *, state = 'active' AND EXISTS (SELECT 1 FROM batches b "
+        "WHERE b.id = correlations.id AND b.completed < b.total) AS batch_open FROM correlations) AS c "
+        "LEFT JOIN (SELECT tenant, correlation, count(*) AS runs, "
         "sum(state IN ('ready', 'running', 'waiting')) AS open, sum(state = 'dead') AS dead "
         "FROM runs GROUP BY tenant, correlation) AS r ON r.correlation = c.id AND r.tenant = c.tenant "
-        "WHERE c.runs <> ifnull(r.runs, 0) OR c.open <> ifnull(r.open, 0) OR c.error_count <> "
+        "WHERE c.runs <> ifnull(r.runs, 0) OR c.open <> ifnull(r.open, 0) + c.batch_open OR c.error_count <> "
         "ifnull(r.dead, 0)",
         "Correlation {0} counts {1} runs, {3} open and {5} dead, but has {2}, {4} and {6}.",
     ),
@@ -137,6 +139,38 @@ CORRELATIONS = (
         "SELECT s.correlation, s.agent, s.seq FROM slots s LEFT JOIN artifacts a ON a.seq = s.seq "
         "AND a.id = s.artifact AND a.type = s.type AND a.correlation = s.correlation WHERE a.seq IS NULL",
         "Correlation {0} holds the artifact of seq {2} for {1}, but there is no such artifact.",
+    ),
+)
+
+BATCHES = (
+    _Check(
+        "SELECT b.id, b.total, count(i.item), b.completed, total(i.state IN ('completed', 'failed')), "
+        "b.failed, total(i.state = 'failed') FROM batches b LEFT JOIN batch_items i ON i.batch = b.id "
+        "GROUP BY b.id HAVING b.total <> count(i.item) "
+        "OR b.completed <> total(i.state IN ('completed', 'failed')) OR b.failed <> total(i.state = 'failed')",
+        "Batch {0} counts {1} items, {3} ended and {5} failed, but has {2}, {4:.0f} and {6:.0f}.",
+    ),
+    _Check(
+        "SELECT i.item, i.batch, i.state, ifnull(c.state, 'missing') FROM batch_items i LEFT JOIN correlations c "
+        "ON c.id = i.correlation AND c.batch = i.batch AND c.batch_item = i.item WHERE CASE i.state "
+        "WHEN 'waiting' THEN i.correlation IS NOT NULL OR i.inputs IS NULL "
+        "WHEN 'running' THEN c.state IS NOT 'active' "
+        "WHEN 'completed' THEN c.seq IS NULL "
+        "ELSE (i.error IS NULL) = (c.seq IS NULL) END",
+        "Item {0} of batch {1} is {2}, but its correlation is {3}.",
+    ),
+    _Check(
+        "SELECT b.id, b.width, count(*) FROM batch_items i CROSS JOIN batches b ON b.id = i.batch "
+        "WHERE i.state = 'running' GROUP BY b.id HAVING count(*) > b.width",
+        "Batch {0} takes {1} items at a time, but {2} are in flight.",
+    ),
+    _Check(
+        "SELECT b.id, c.state FROM batches b LEFT JOIN correlations c ON c.id = b.id WHERE c.seq IS NULL "
+        "OR (c.state IN ('completed', 'failed')) <> (b.completed = b.total AND c.state <> 'cancelled') "
+        "OR (c.state <> 'active' AND EXISTS (SELECT 1 FROM batch_items i WHERE i.batch = b.id "
+        "AND i.state = 'running')) OR (c.state = 'active' AND NOT EXISTS (SELECT 1 FROM batch_items i "
+        "WHERE i.batch = b.id AND i.state = 'running'))",
+        "Batch {0} is {1}, which its items do not bear out.",
     ),
 )
 
@@ -264,7 +298,7 @@ LOG = (
     ),
 )
 
-CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *ARTIFACTS, *RUNS)
+CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *ARTIFACTS, *RUNS)
 
 
 def verify_path(path: Path) -> list[str]:

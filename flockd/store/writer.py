@@ -26,10 +26,11 @@ from flockd.domain.moment import now_ms
 from flockd.domain.run import Run
 from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
 from flockd.store.cache import Cache
+from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.reads import ReadyRun
 from flockd.store.rows import apply, load
 from flockd.store.sqlite import truncate_wal
-from flockd.store.state import Command, Limits, Occupancy, State
+from flockd.store.state import Command, State
 
 log = logging.getLogger(__name__)
 

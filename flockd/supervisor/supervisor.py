@@ -17,7 +17,7 @@ from flockd.domain.moment import now_ms
 from flockd.domain.run import SUSPECT_CRASHES, Run
 from flockd.engines.base import Engine
 from flockd.errors import FlockdError, Unavailable
-from flockd.store.state import Occupancy
+from flockd.store.occupancy import Occupancy
 from flockd.store.writer import Committed, Started
 from flockd.supervisor.runner import Runner
 from flockd.supervisor.scheduler import SUSPECTS, Scheduler

@@ -3,7 +3,7 @@
 import pytest
 
 from flockd.errors import Conflict, InvalidInput, NotFound
-from flockd.store.state import Limits
+from flockd.store.occupancy import Limits
 
 from ..rig import Rigs, agent, new_id, publication
 

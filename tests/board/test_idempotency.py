@@ -6,7 +6,7 @@ import pytest
 
 from flockd.board import Idempotency
 from flockd.errors import FlockdError, IdempotencyMismatch
-from flockd.store.state import Limits
+from flockd.store.occupancy import Limits
 
 from ..rig import Rigs, agent, publication
 

@@ -8,8 +8,8 @@ from flockd.domain.correlation import CorrelationState
 from flockd.domain.priority import Priority
 from flockd.domain.visibility import Private
 from flockd.errors import Conflict, InvalidInput, Overloaded
+from flockd.store.occupancy import Limits
 from flockd.store.reads import ArtifactFilter
-from flockd.store.state import Limits
 
 from ..rig import Rigs, agent, new_id, publication
 

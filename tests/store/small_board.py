@@ -19,8 +19,9 @@ from flockd.domain.subscription import Subscription
 from flockd.domain.visibility import PUBLIC, Labelled, Private, Public, Tenant
 from flockd.store import rows
 from flockd.store.cache import Cache
+from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.sqlite import connect_writer, migrate
-from flockd.store.state import Command, Limits, Occupancy, State
+from flockd.store.state import Command, State
 
 MIDNIGHT = 1_795_219_200_000
 """2026-11-21T00:00:00Z, when each of these boards begins."""

@@ -17,10 +17,10 @@ from flockd.domain.priority import Priority
 from flockd.domain.run import RunState
 from flockd.domain.visibility import Labelled, Private
 from flockd.store import rows
+from flockd.store.occupancy import Limits
 from flockd.store.reads import ArtifactFilter, Reads, ReadyRun, Total
 from flockd.store.reads.walk import MERGED_MAX, walk
 from flockd.store.sqlite import Readers
-from flockd.store.state import Limits
 
 from .small_board import MIDNIGHT, SmallBoard, agent
 

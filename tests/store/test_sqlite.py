@@ -57,7 +57,7 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     folder.mkdir()
     for step in sorted(sqlite._SCHEMA.glob("*.sql")):
         (folder / step.name).write_bytes(step.read_bytes())
-    (folder / "0002_more.sql").write_text("CREATE TABLE more (a); INSERT INTO more VALUES (1);")
+    (folder / "0003_more.sql").write_text("CREATE TABLE more (a); INSERT INTO more VALUES (1);")
     monkeypatch.setattr(sqlite, "_SCHEMA", folder)
     yield folder
 
@@ -147,21 +147,21 @@ def test_a_step_is_taken_after_a_copy(tmp_path: Path, monkeypatch: pytest.Monkey
         older.setattr(sqlite, "_SCHEMA", Path(sqlite.__file__).parent / "schema")
         migrate(path)
     migrate(path)
-    assert version(path) == 2
-    assert version(tmp_path / "board.db.before-2") == 1
+    assert version(path) == 3
+    assert version(tmp_path / "board.db.before-3") == 2
     with closing(writer(path)) as connection:
         assert connection.execute("SELECT a FROM more").fetchall() == [(1,)]
         assert connection.execute("SELECT count(*) FROM log").fetchone() == (1,)
 
 
 def test_a_step_that_fails_is_undone_whole(path: Path, next_schema: Path) -> None:
-    (next_schema / "0002_more.sql").write_text("CREATE TABLE more (a); INSERT INTO nowhere VALUES (1);")
+    (next_schema / "0003_more.sql").write_text("CREATE TABLE more (a); INSERT INTO nowhere VALUES (1);")
     with pytest.raises(StoreRefused, match="no such table: nowhere"):
         migrate(path)
-    assert version(path) == 1
-    (next_schema / "0002_more.sql").write_text("CREATE TABLE more (a);")
-    migrate(path)
     assert version(path) == 2
+    (next_schema / "0003_more.sql").write_text("CREATE TABLE more (a);")
+    migrate(path)
+    assert version(path) == 3
 
 
 @pytest.mark.usefixtures("next_schema")
@@ -169,7 +169,7 @@ def test_a_newer_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "board.db"
     migrate(path)
     monkeypatch.setattr(sqlite, "_SCHEMA", Path(sqlite.__file__).parent / "schema")
-    with pytest.raises(StoreRefused, match="has schema 2, this program knows 1"):
+    with pytest.raises(StoreRefused, match="has schema 3, this program knows 2"):
         migrate(path)
 
 

@@ -12,8 +12,9 @@ import pytest
 from flockd.board.control import Reset
 from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
 from flockd.store import writer
+from flockd.store.occupancy import Tally
 from flockd.store.reads import ArtifactFilter
-from flockd.store.state import Needs, State, Tally
+from flockd.store.state import Needs, State
 
 from ..rig import BEGIN, Rig, Rigs, agent, new_id
 

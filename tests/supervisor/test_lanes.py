@@ -3,7 +3,7 @@
 import asyncio
 
 from flockd.domain.priority import Priority
-from flockd.store.state import Limits
+from flockd.store.occupancy import Limits
 
 from ..rig import Rigs, agent, publication
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from flockd.domain.identity import new_id
 from flockd.errors import Conflict
-from flockd.store.state import Limits
+from flockd.store.occupancy import Limits
 
 from ..rig import Rig, agent
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flockd.store.state import Limits
+from flockd.store.occupancy import Limits
 
 from ..rig import Rig, Rigs, agent, new_id
 

@@ -1,6 +1,7 @@
 """Everything that is read from the board, on read-only connections: `Reads`, one file for each noun."""
 
 from flockd.store.reads.base import Total
+from flockd.store.reads.batches import BatchReads, ItemResult
 from flockd.store.reads.correlations import CorrelationReads
 from flockd.store.reads.keys import KeyReads
 from flockd.store.reads.log import LogPosition, LogReads
@@ -9,8 +10,8 @@ from flockd.store.reads.summaries import SummaryReads
 from flockd.store.reads.walk import ArtifactFilter
 from flockd.store.state import Consumption
 
-__all__ = ["ArtifactFilter", "Consumption", "LogPosition", "Reads", "ReadyRun", "Total"]
+__all__ = ["ArtifactFilter", "Consumption", "ItemResult", "LogPosition", "Reads", "ReadyRun", "Total"]
 
 
-class Reads(SummaryReads, CorrelationReads, RunReads, LogReads, KeyReads):
+class Reads(SummaryReads, CorrelationReads, BatchReads, RunReads, LogReads, KeyReads):
     """All reads. Each waits for a connection, never for the writer; a malformed id is an unknown one."""

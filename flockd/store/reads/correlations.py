@@ -78,6 +78,16 @@ class CorrelationReads(NounReads):
         found.sort(key=lambda correlation: correlation.seq, reverse=True)
         return found, Total(rows[0][0], exact=True)
 
+    async def durations(self, dialect: str, name: str, limit: int = 20) -> list[int]:
+        """How long the latest completed ones of a name took, in milliseconds, newest first."""
+        rows = await self._rows(
+            "SELECT completed_at - started_at FROM correlations INDEXED BY correlations_by_name "
+            "WHERE tenant = ? AND name = ? AND name <> '' AND dialect = ? AND state = 'completed' AND round = 1 "
+            "ORDER BY seq DESC LIMIT ?",
+            (DEFAULT_TENANT, name, dialect, limit),
+        )
+        return [row[0] for row in rows]
+
     async def exhausted(self) -> list[str]:
         """Ids of active correlations, at most 500, that a limit must end."""
         rows = await self._rows(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flockd.domain.artifact import DEFAULT_TENANT
 from flockd.domain.event import Event
-from flockd.domain.identity import id_text
+from flockd.domain.identity import id_bytes, id_text, parse_id
 from flockd.store.reads.base import PAGE_MAX, NounReads
 from flockd.store.rows import ARTIFACT_COLUMNS, EVENT_COLUMNS, artifact_from, event_from
 
@@ -35,15 +35,37 @@ class LogReads(NounReads):
         Ends with the event that reaches `max_bytes` of data and payloads; so there is at least one if any
         follows.
         """
+        return await self._events(
+            "SELECT seq, data, artifact FROM events WHERE seq > ?", (after,), limit, max_bytes
+        )
+
+    async def correlation_events(
+        self, correlation_id: str, after: int, limit: int, max_bytes: int
+    ) -> list[Event]:
+        """As `events`, but only those of one correlation; empty where it is no id, too."""
+        parsed = parse_id(correlation_id)
+        if parsed is None:
+            return []
+        return await self._events(
+            "SELECT seq, data, artifact FROM events INDEXED BY events_by_correlation "
+            "WHERE correlation = ? AND seq > ?",
+            (id_bytes(parsed), after),
+            limit,
+            max_bytes,
+        )
+
+    async def _events(
+        self, found: str, parameters: tuple[object, ...], limit: int, max_bytes: int
+    ) -> list[Event]:
         rows = await self._rows(
             f"SELECT {_JOINED_COLUMNS} FROM "
             "(SELECT e.seq, sum(length(e.data) + ifnull(length(a.payload), 0)) OVER (ORDER BY e.seq "
             "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM "
-            "(SELECT seq, data, artifact FROM events WHERE seq > ? ORDER BY seq LIMIT ?) AS e "
+            f"({found} ORDER BY seq LIMIT ?) AS e "
             "LEFT JOIN artifacts a ON a.seq = e.artifact) AS page "
             "CROSS JOIN events e ON e.seq = page.seq LEFT JOIN artifacts a ON a.seq = e.artifact "
             "WHERE page.before IS NULL OR page.before < ?",
-            (after, min(limit, PAGE_MAX), max_bytes),
+            (*parameters, min(limit, PAGE_MAX), max_bytes),
         )
         events = [
             event_from(

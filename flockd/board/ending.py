@@ -1,0 +1,64 @@
+"""How a correlation ends; where it is an item of a batch, how the batch goes on in the same transaction."""
+
+from __future__ import annotations
+
+from flockd.board.items import begin
+from flockd.domain.batch import Batch, BatchItem, ItemState
+from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.event import EventKind
+from flockd.store.state import State
+
+NOTHING_SUCCEEDED = "No item of the batch succeeded."
+
+
+def settle(state: State, correlation: Correlation) -> None:
+    """The end of the round, in the transaction in which nothing of it is open any more."""
+    if correlation.open == 0 and correlation.state is CorrelationState.active:
+        end(state, correlation, correlation.ended_state())
+
+
+def end(state: State, correlation: Correlation, ended: CorrelationState) -> None:
+    """End the round of a correlation. An item counts once: when its first round ends."""
+    state.end_correlation(correlation, ended)
+    if correlation.batch_id is None or correlation.round > 1:
+        return
+    batch = state.batches[correlation.batch_id]
+    _count(state, batch, correlation)
+    waiting = state.waiting_items.get(batch.correlation_id)
+    if waiting:
+        begin(state, batch, waiting.pop(0))
+    settle_batch(state, batch)
+
+
+def settle_batch(state: State, batch: Batch) -> None:
+    """The end of a batch whose last item has ended: failed where none succeeded."""
+    if not batch.is_over:
+        return
+    correlation = state.correlations[batch.correlation_id]
+    if batch.failed == batch.total:
+        correlation.reason = NOTHING_SUCCEEDED
+    correlation.open -= 1
+    settle(state, correlation)
+
+
+def _count(state: State, batch: Batch, correlation: Correlation) -> None:
+    """An item's correlation has ended."""
+    succeeded = correlation.state is CorrelationState.completed
+    item = correlation.batch_item
+    assert item is not None, "whoever is of a batch has its place in it"
+    state.put_item(
+        BatchItem(
+            batch.correlation_id,
+            item,
+            ItemState.completed if succeeded else ItemState.failed,
+            correlation.id,
+        )
+    )
+    batch.completed += 1
+    batch.failed += not succeeded
+    state.changed_batches[batch.correlation_id] = batch
+    state.emit(
+        EventKind.batch_progress,
+        state.correlations[batch.correlation_id],
+        data=batch.progress() | {"item": item, "item_correlation_id": correlation.id},
+    )

@@ -1,0 +1,101 @@
+"""Who works and who waits, counted over all groups, and the bounds that are decided by those counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from flockd.domain.agent import Agent
+from flockd.domain.moment import HOUR_MS
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Limits(NamedTuple):
+    """The bounds that are decided inside a transaction; each is a setting of the same name."""
+
+    running: int = 256
+    ready_runs: int = 100_000
+    correlation_runs: int = 10_000
+    correlation_depth: int = 1_000
+    run_crashes: int = 10
+    orphan_ms: int = 24 * HOUR_MS
+    idempotency_ms: int = 24 * HOUR_MS
+
+
+class Tally(Generic[K]):
+    """Counts kept beside the rows, changed inside a transaction and undone with it."""
+
+    def __init__(self) -> None:
+        self._committed: dict[K, int] = {}
+        self._pending: dict[K, int] = defaultdict(int)
+        self.total = 0
+        self._total_before = 0
+
+    def __getitem__(self, key: K) -> int:
+        return self._committed.get(key, 0) + self._pending.get(key, 0)
+
+    def add(self, key: K, delta: int) -> None:
+        self._pending[key] += delta
+        self.total += delta
+
+    def items(self) -> Iterator[tuple[K, int]]:
+        """What is committed; keys that stand at zero are not kept."""
+        return iter(list(self._committed.items()))
+
+    def clear(self) -> None:
+        for key in {*self._committed, *self._pending}:
+            self.add(key, -self[key])
+
+    def commit(self) -> None:
+        for key, delta in self._pending.items():
+            count = self._committed.get(key, 0) + delta
+            if count:
+                self._committed[key] = count
+            else:
+                self._committed.pop(key, None)
+        self._pending.clear()
+        self._total_before = self.total
+
+    def rollback(self) -> None:
+        self._pending.clear()
+        self.total = self._total_before
+
+
+class Occupancy:
+    """Who works and who waits, over all groups. Derived from the rows at start, then changed only by decide."""
+
+    def __init__(self) -> None:
+        self.busy: Tally[str] = Tally()
+        """Places taken, by agent: from the claim until the engine has really ended."""
+        self.ready: Tally[str] = Tally()
+        """Ready runs, by agent."""
+        self.clock = 0
+        """Virtual time: the virtual start of the run claimed last."""
+        self.closed = False
+        """The daemon is draining: nothing starts any more. Set on the loop."""
+        self._clock_before = 0
+
+    def has_room(self, agent: Agent, limits: Limits, *, counted: int) -> bool:
+        """Whether a run of this agent may start now without overtaking any that waits.
+
+        All that is ready must fit beside it; otherwise the scheduler chooses. `counted`: 1 where the run itself is
+        already counted as ready.
+        """
+        return (
+            not self.closed
+            and self.busy.total + self.ready.total - counted < limits.running
+            and self.ready[agent.name] == counted
+            and self.busy[agent.name] < agent.max_concurrency
+        )
+
+    def commit(self) -> None:
+        self.busy.commit()
+        self.ready.commit()
+        self._clock_before = self.clock
+
+    def rollback(self) -> None:
+        self.busy.rollback()
+        self.ready.rollback()
+        self.clock = self._clock_before
