@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from flockd.board.ending import end, settle
 from flockd.board.outcome import retrying
 from flockd.board.wake import refuse_cancelled
-from flockd.domain.batch import BatchItem, ItemState
-from flockd.domain.correlation import BATCHES, Correlation, CorrelationState
+from flockd.domain.batch import Batch, BatchItem, ItemState
+from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.run import OPEN, Run, RunState
 from flockd.errors import Conflict, NotFound
@@ -59,8 +59,9 @@ class CancelCorrelation:
             raise NotFound(f"Correlation not found: {self.correlation_id}")
         if correlation.state is CorrelationState.active:
             _cancel_all(state, correlation, self.live_text)
-            if correlation.dialect == BATCHES:
-                _cancel_items(state, correlation, self.live_text)
+            batch = state.batches.get(correlation.id)
+            if batch is not None and not batch.is_over:
+                _cancel_items(state, batch, correlation, self.live_text)
             end(state, correlation, CorrelationState.cancelled)
         return replace(correlation)
 
@@ -193,9 +194,8 @@ def _cancel_all(state: State, correlation: Correlation, live_text: LiveText) -> 
         _cancel(state, run, live_text)
 
 
-def _cancel_items(state: State, correlation: Correlation, live_text: LiveText) -> None:
+def _cancel_items(state: State, batch: Batch, correlation: Correlation, live_text: LiveText) -> None:
     """Cancel what is in flight of a batch; what has not begun never will."""
-    batch = state.batches[correlation.id]
     for child in [one for one in state.correlations.values() if one.batch_id == correlation.id]:
         if child.state is CorrelationState.active and child.round == 1:
             _cancel_all(state, child, live_text)

@@ -18,11 +18,14 @@ def settle(state: State, correlation: Correlation) -> None:
 
 
 def end(state: State, correlation: Correlation, ended: CorrelationState) -> None:
-    """End the round of a correlation. An item counts once: when its first round ends."""
+    """End the round of a correlation; an item of a batch ends with its first one."""
     state.end_correlation(correlation, ended)
-    if correlation.batch_id is None or correlation.round > 1:
+    if correlation.batch_id is None:
         return
     batch = state.batches[correlation.batch_id]
+    if correlation.round > 1:
+        _mend(state, batch, correlation)
+        return
     _count(state, batch, correlation)
     waiting = state.waiting_items.get(batch.correlation_id)
     if waiting:
@@ -42,23 +45,29 @@ def settle_batch(state: State, batch: Batch) -> None:
 
 
 def _count(state: State, batch: Batch, correlation: Correlation) -> None:
-    """An item's correlation has ended."""
+    """An item has ended."""
     succeeded = correlation.state is CorrelationState.completed
-    item = correlation.batch_item
-    assert item is not None, "whoever is of a batch has its place in it"
-    state.put_item(
-        BatchItem(
-            batch.correlation_id,
-            item,
-            ItemState.completed if succeeded else ItemState.failed,
-            correlation.id,
-        )
-    )
+    item = _put(state, batch, correlation, ItemState.completed if succeeded else ItemState.failed)
     batch.completed += 1
     batch.failed += not succeeded
-    state.changed_batches[batch.correlation_id] = batch
     state.emit(
         EventKind.batch_progress,
         state.correlations[batch.correlation_id],
         data=batch.progress() | {"item": item, "item_correlation_id": correlation.id},
     )
+
+
+def _mend(state: State, batch: Batch, correlation: Correlation) -> None:
+    """A failed item was retried by hand: where that went well it has not failed after all."""
+    failed = (batch.correlation_id, correlation.batch_item) in state.failed_items
+    if failed and correlation.state is CorrelationState.completed:
+        _put(state, batch, correlation, ItemState.completed)
+        batch.failed -= 1
+
+
+def _put(state: State, batch: Batch, correlation: Correlation, item_state: ItemState) -> int:
+    item = correlation.batch_item
+    assert item is not None, "whoever is of a batch has its place in it"
+    state.put_item(BatchItem(batch.correlation_id, item, item_state, correlation.id))
+    state.changed_batches[batch.correlation_id] = batch
+    return item

@@ -354,6 +354,14 @@ def _load_batches(connection: sqlite3.Connection, cache: Cache, state: State) ->
                 (id_bytes(batch_id), state.batches[batch_id].next_item, count),
             )
         ]
+    for one in state.correlations.values():
+        if one.batch_id is not None and one.batch_item is not None and one.round > 1:
+            failed = connection.execute(
+                "SELECT 1 FROM batch_items WHERE batch = ? AND item = ? AND state = 'failed'",
+                (id_bytes(one.batch_id), one.batch_item),
+            ).fetchone()
+            if failed is not None:
+                state.failed_items.add((one.batch_id, one.batch_item))
 
 
 def _seq_of(held: Held) -> int:

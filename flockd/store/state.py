@@ -125,6 +125,8 @@ class State:
         """By the id of their correlation."""
         self.waiting_items: dict[str, list[BatchItem]] = {}
         """By batch: the next items to begin, as many as this group may need."""
+        self.failed_items: set[tuple[str, int]] = set()
+        """(batch, item) of those that failed, whose correlations are in a later round."""
         # changes to apply
         self.artifacts: list[Artifact] = []
         self.events: list[Event] = []
@@ -165,7 +167,7 @@ class State:
         for changed in (
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
-            self.changed_batches, self.changed_items,
+            self.failed_items, self.changed_batches, self.changed_items,
         ):  # fmt: skip
             changed.clear()
         for appended in (

@@ -165,11 +165,11 @@ BATCHES = (
         "Batch {0} takes {1} items at a time, but {2} are in flight.",
     ),
     _Check(
-        "SELECT b.id, c.state FROM batches b LEFT JOIN correlations c ON c.id = b.id WHERE c.seq IS NULL "
-        "OR (c.state IN ('completed', 'failed')) <> (b.completed = b.total AND c.state <> 'cancelled') "
-        "OR (c.state <> 'active' AND EXISTS (SELECT 1 FROM batch_items i WHERE i.batch = b.id "
-        "AND i.state = 'running')) OR (c.state = 'active' AND NOT EXISTS (SELECT 1 FROM batch_items i "
-        "WHERE i.batch = b.id AND i.state = 'running'))",
+        "SELECT id, state FROM (SELECT b.id AS id, ifnull(c.state, 'missing') AS state, "
+        "b.completed >= b.total AS is_over, EXISTS (SELECT 1 FROM batch_items i WHERE i.batch = b.id "
+        "AND i.state = 'running') AS works FROM batches b LEFT JOIN correlations c ON c.id = b.id) "
+        "WHERE state = 'missing' OR (is_over AND works) "
+        "OR (NOT is_over AND (state IN ('completed', 'failed') OR (state = 'active') <> works))",
         "Batch {0} is {1}, which its items do not bear out.",
     ),
 )

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from flockd.board.batch import StartBatch
 from flockd.board.control import Reset
 from flockd.board.start import Release
+from flockd.domain.identity import new_id
 from flockd.domain.visibility import Private
 from flockd.store.sqlite import Readers, StoreRefused, backup_path
 from flockd.store.verify import CHECKS, SENTENCES_MAX, verify, verify_path
@@ -44,6 +46,14 @@ def live_through_everything(board: SmallBoard) -> None:
     board.cancel_correlation(cancelled.correlation_id)
     board.publish("Code")
     board.cancel_run(board.running("reviewer"))
+    one = [("Code", b"{}", 1)]
+    ended, open_batch, over = new_id(), new_id(), new_id()
+    board.do(StartBatch(ended, "reviewer", [one, "refused"], 1, b"{}"))
+    board.finish(board.running("reviewer"))
+    board.do(StartBatch(over, "reviewer", [one, one], 1, b"{}"))
+    board.cancel_correlation(over)
+    board.do(StartBatch(open_batch, "reviewer", [one, one, one, one], 2, b"{}"))
+    board.finish(board.running("reviewer"))
 
 
 @pytest.fixture
@@ -283,6 +293,20 @@ WRONG = [
     (
         "UPDATE events SET run = zeroblob(16) WHERE kind = 'run.started'",
         "Event .* \\(run.started\\) is of run 0{8}-.*, which does not exist.",
+    ),
+    (
+        "UPDATE batches SET failed = failed + 1",
+        "Batch ID counts 2 items, 2 ended and 2 failed, but has 2, 2 and 1",
+    ),
+    ("UPDATE batches SET completed = 0", "Batch ID counts 4 items, 0 ended and 0 failed, but has 4, 1 and 0"),
+    (
+        "UPDATE batch_items SET correlation = NULL WHERE state = 'running'",
+        "Item [12] of batch ID is running, but its correlation is missing",
+    ),
+    ("UPDATE batches SET width = 1 WHERE width = 2", "Batch ID takes 1 items at a time, but 2 are in flight"),
+    (
+        "UPDATE batch_items SET state = 'completed' WHERE state = 'running'",
+        "Batch ID is active, which its items do not bear out",
     ),
     (
         "DELETE FROM runs WHERE ord = 1",

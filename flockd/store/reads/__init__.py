@@ -3,6 +3,7 @@
 from flockd.store.reads.base import Total
 from flockd.store.reads.batches import BatchReads, ItemResult
 from flockd.store.reads.correlations import CorrelationReads
+from flockd.store.reads.executions import Execution, ExecutionReads, ExecutionStatus
 from flockd.store.reads.keys import KeyReads
 from flockd.store.reads.log import LogPosition, LogReads
 from flockd.store.reads.runs import ReadyRun, RunReads
@@ -10,8 +11,18 @@ from flockd.store.reads.summaries import SummaryReads
 from flockd.store.reads.walk import ArtifactFilter
 from flockd.store.state import Consumption
 
-__all__ = ["ArtifactFilter", "Consumption", "ItemResult", "LogPosition", "Reads", "ReadyRun", "Total"]
+__all__ = [
+    "ArtifactFilter",
+    "Consumption",
+    "Execution",
+    "ExecutionStatus",
+    "ItemResult",
+    "LogPosition",
+    "Reads",
+    "ReadyRun",
+    "Total",
+]
 
 
-class Reads(SummaryReads, CorrelationReads, BatchReads, RunReads, LogReads, KeyReads):
+class Reads(SummaryReads, CorrelationReads, BatchReads, ExecutionReads, RunReads, LogReads, KeyReads):
     """All reads. Each waits for a connection, never for the writer; a malformed id is an unknown one."""

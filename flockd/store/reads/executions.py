@@ -23,7 +23,7 @@ class ExecutionStatus(StrEnum):
     """Where an execution is: document 003's words."""
 
     pending = "pending"
-    """Its flow has not begun."""
+    """Its flow has never begun."""
     running = "running"
     """Its flow works, waits to be tried again, or its workflow was taken further by somebody."""
     completed = "completed"
@@ -48,7 +48,8 @@ class Execution(NamedTuple):
             return ExecutionStatus.completed
         if self.correlation.state is not CorrelationState.active:
             return ExecutionStatus.failed
-        return ExecutionStatus.pending if self.run.state is RunState.ready else ExecutionStatus.running
+        waits = self.run.state is RunState.ready and self.run.started_at is None
+        return ExecutionStatus.pending if waits else ExecutionStatus.running
 
     @property
     def error(self) -> str | None:
@@ -145,14 +146,13 @@ def _seqs(flow: str | None, status: ExecutionStatus | None) -> Condition:
     else:
         index = "correlations_by_state"
     if status is ExecutionStatus.running:
-        found.append(Condition(f"(SELECT state FROM runs WHERE ord = {_OWN_RUN}) <> 'ready'"))
+        begun = "SELECT state <> 'ready' OR started_at IS NOT NULL FROM runs"
+        found.append(Condition(f"({begun} WHERE ord = {_OWN_RUN})"))
     selects: list[Condition] = []
     for state in (None,) if status is None else _STATES[status]:
         where, parameters = joined(found if state is None else [*found, Condition("c.state = ?", (state,))])
         selects.append(
-            Condition(
-                f"SELECT c.seq FROM correlations c INDEXED BY {index} WHERE {where}", tuple(parameters)
-            )
+            Condition(f"SELECT c.seq FROM correlations c INDEXED BY {index} WHERE {where}", tuple(parameters))
         )
     return Condition(
         " UNION ALL ".join(one.sql for one in selects),
@@ -162,7 +162,7 @@ def _seqs(flow: str | None, status: ExecutionStatus | None) -> Condition:
 
 def _pending(flow: str | None) -> Condition:
     """Along the queue: what is ready is bounded by limits.ready_runs."""
-    runs = [Condition("r.tenant = ? AND r.state = 'ready'", (DEFAULT_TENANT,))]
+    runs = [Condition("r.tenant = ? AND r.state = 'ready' AND r.started_at IS NULL", (DEFAULT_TENANT,))]
     if flow is not None:
         runs.append(Condition("r.agent = ?", (flow,)))
     where, parameters = joined(runs)
