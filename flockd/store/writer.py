@@ -25,10 +25,11 @@ from flockd.domain.event import Event
 from flockd.domain.moment import now_ms
 from flockd.domain.run import Run
 from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
+from flockd.store.apply import apply
 from flockd.store.cache import Cache
+from flockd.store.load import load
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.reads import ReadyRun
-from flockd.store.rows import apply, load
 from flockd.store.sqlite import truncate_wal
 from flockd.store.state import Command, State
 

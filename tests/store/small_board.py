@@ -18,7 +18,9 @@ from flockd.domain.run import Run
 from flockd.domain.subscription import Subscription
 from flockd.domain.visibility import PUBLIC, Labelled, Private, Public, Tenant
 from flockd.store import rows
+from flockd.store.apply import apply
 from flockd.store.cache import Cache
+from flockd.store.load import load
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.sqlite import connect_writer, migrate
 from flockd.store.state import Command, State
@@ -61,9 +63,9 @@ class SmallBoard:
             occupancy=self._occupancy,
         )
         self.connection.execute("BEGIN IMMEDIATE")
-        rows.load(self.connection, Cache(), state, [command.needs()])
+        load(self.connection, Cache(), state, [command.needs()])
         answer = command.decide(state)
-        rows.apply(self.connection, state)
+        apply(self.connection, state)
         self.connection.execute("COMMIT")
         self._occupancy.commit()
         return answer

@@ -1,0 +1,158 @@
+"""What a group applies: every change of its overlay, one statement per table.
+
+Every statement hands the interpreter lock to other threads, so a group of any size uses few of them: multi-row VALUES,
+in chunks that are powers of two so that the statement cache knows them again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from flockd.domain.identity import id_bytes
+from flockd.store.rows import (
+    ARTIFACT_COLUMNS,
+    BATCH_COLUMNS,
+    CORRELATION_COLUMNS,
+    EVENT_COLUMNS,
+    HELD_COLUMNS,
+    ITEM_COLUMNS,
+    KEY_COLUMNS,
+    RUN_COLUMNS,
+    Row,
+    artifact_row,
+    batch_row,
+    correlation_row,
+    event_row,
+    item_row,
+    run_row,
+)
+from flockd.store.state import State
+
+MAX_PARAMETERS = 32_766
+"""SQLite's limit of `?` in one statement."""
+
+_RUN_CHANGES = (
+    "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, ended_round, "
+    "outputs, error, output_text"
+)
+_CORRELATION_CHANGES = (
+    "state, priority, round, round_seq, open, runs, vtime, artifact_count, error_count, round_outputs, round_errors, "
+    "round_cancelled, reason, last_activity_at, completed_at"
+)
+
+
+def _chunks(items: Sequence[Any], most: int) -> Iterable[Sequence[Any]]:
+    """Slices whose lengths are powers of two, largest first."""
+    start, left = 0, len(items)
+    while left:
+        size = min(1 << (left.bit_length() - 1), 1 << (most.bit_length() - 1))
+        yield items[start : start + size]
+        start, left = start + size, left - size
+
+
+class _Statement:
+    """A multi-row INSERT; its texts by number of rows."""
+
+    def __init__(self, table: str, columns: str, suffix: str = "") -> None:
+        self.width = columns.count(",") + 1
+        self._head = f"INSERT INTO {table} ({columns}) VALUES "
+        self._row = f"({', '.join('?' * self.width)})"
+        self._suffix = suffix
+        self._texts: dict[int, str] = {}
+
+    def execute(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        for chunk in _chunks(rows, MAX_PARAMETERS // self.width):
+            text = self._texts.get(len(chunk))
+            if text is None:
+                text = self._texts[len(chunk)] = (
+                    self._head + ", ".join([self._row] * len(chunk)) + self._suffix
+                )
+            connection.execute(text, [value for row in chunk for value in row])
+
+
+def _or_change(key: str, columns: str) -> str:
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns.split(", "))
+    return f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
+
+
+_ARTIFACTS = _Statement("artifacts", ARTIFACT_COLUMNS)
+_TAGS = _Statement("artifact_tags", "tenant, tag, seq", " ON CONFLICT DO NOTHING")
+_RUNS = _Statement("runs", RUN_COLUMNS, _or_change("ord", _RUN_CHANGES))
+_CORRELATIONS = _Statement("correlations", CORRELATION_COLUMNS, _or_change("seq", _CORRELATION_CHANGES))
+_EVENTS = _Statement("events", EVENT_COLUMNS)
+_CONSUMPTIONS = _Statement("consumptions", "artifact, run, tenant, consumer, consumed_at")
+_SLOTS = _Statement("slots", HELD_COLUMNS)
+_KEYS = _Statement(
+    "idempotency",
+    KEY_COLUMNS,
+    _or_change("digest", "body_hash, created_at, results, answer"),
+)
+_BATCHES = _Statement("batches", BATCH_COLUMNS, _or_change("id", "completed, failed, next_item"))
+_ITEMS = _Statement(
+    "batch_items", ITEM_COLUMNS, _or_change("batch, item", "state, correlation, error, inputs")
+)
+_COUNTERS = _Statement(
+    "counters",
+    "tenant, kind, a, b, c, n",
+    " ON CONFLICT (tenant, kind, a, b, c) DO UPDATE SET n = n + excluded.n",
+)
+
+EMPTIED = (
+    "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
+    "batches", "batch_items",
+)  # fmt: skip
+"""The tables that a reset empties; `log` stays, so that no seq is given out again."""
+
+
+def apply(connection: sqlite3.Connection, state: State) -> None:
+    """Write every change of the overlay. The caller commits."""
+    if state.emptied:
+        for table in EMPTIED:
+            connection.execute(f"DELETE FROM {table}")
+    _rows(connection, _ARTIFACTS, state.artifacts, artifact_row)
+    tags = [(artifact.tenant, tag, artifact.seq) for artifact in state.artifacts for tag in artifact.tags]
+    _rows(connection, _TAGS, tags, tuple)
+    _rows(connection, _CORRELATIONS, list(state.changed_correlations.values()), correlation_row)
+    _rows(connection, _RUNS, list(state.changed_runs.values()), run_row)
+    _rows(connection, _EVENTS, state.events, event_row)
+    _rows(
+        connection,
+        _CONSUMPTIONS,
+        state.consumptions,
+        lambda one: (one.artifact_seq, id_bytes(one.run_id), one.tenant, one.consumer, one.consumed_at),
+    )
+    for correlation_id, agent, seq in state.held_removed:
+        connection.execute(
+            "DELETE FROM slots WHERE correlation = ? AND agent = ? AND seq = ?",
+            (id_bytes(correlation_id), agent, seq),
+        )
+    _rows(
+        connection,
+        _SLOTS,
+        list(state.held_added.items()),
+        lambda item: (
+            id_bytes(item[0][0]), item[1].agent, item[1].seq, id_bytes(item[1].artifact_id), item[1].type, item[1].depth
+        ),
+    )  # fmt: skip
+    kept = [(digest, *record) for digest, record in state.changed_keys.items() if record is not None]
+    _rows(connection, _KEYS, kept, tuple)
+    for digest, record in state.changed_keys.items():
+        if record is None:
+            connection.execute("DELETE FROM idempotency WHERE digest = ?", (digest,))
+    _rows(connection, _BATCHES, list(state.changed_batches.values()), batch_row)
+    _rows(connection, _ITEMS, list(state.changed_items.values()), item_row)
+    _rows(connection, _COUNTERS, [(*key, n) for key, n in state.counters.items() if n], tuple)
+    connection.execute(
+        "UPDATE log SET next_seq = ?, next_run = ?, last_at = ?, "
+        "complete_from = CASE WHEN ? THEN ? ELSE complete_from END",
+        (state.next_seq, state.next_run, state.now, state.emptied, state.complete_from),
+    )
+
+
+def _rows(
+    connection: sqlite3.Connection, statement: _Statement, items: Sequence[Any], row: Callable[[Any], Row]
+) -> None:
+    if items:
+        statement.execute(connection, [row(item) for item in items])

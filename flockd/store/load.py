@@ -1,0 +1,156 @@
+"""What a group loads: every row that its commands name, one statement per table."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flockd.domain.correlation import BATCHES
+from flockd.domain.identity import id_bytes, id_text
+from flockd.domain.run import Run
+from flockd.store.cache import Cache
+from flockd.store.rows import (
+    BATCH_COLUMNS,
+    CORRELATION_COLUMNS,
+    HELD_COLUMNS,
+    ITEM_COLUMNS,
+    KEY_COLUMNS,
+    RUN_COLUMNS,
+    Row,
+    batch_from,
+    correlation_from,
+    item_from,
+    run_from,
+)
+from flockd.store.state import DUE_PAGE, Held, KeyRecord, Needs, OpenPage, State
+
+_IN_MOST = 16_384
+"""Values of one IN: the largest power of two below it."""
+
+
+def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iterable[Needs]) -> None:
+    """Fill the overlay with every row that the commands of a group name, from the cache or from the tables."""
+    correlations: dict[str, None] = {}
+    runs: dict[str, None] = {}
+    keys: dict[bytes, None] = {}
+    pages: list[Run] = []
+    for need in needs:
+        correlations.update(dict.fromkeys(need.correlations))
+        runs.update(dict.fromkeys(need.runs))
+        keys.update(dict.fromkeys(need.keys))
+        for correlation_id in need.open_runs_of:
+            correlations[correlation_id] = None
+            pages += _open_runs_of(connection, correlation_id)
+        if need.due_before is not None:
+            pages += _due_runs(connection, need.due_before)
+        if need.open_page is not None:
+            pages += _open_page(connection, need.open_page)
+    unknown = [id_bytes(one) for one in runs if not cache.run(state, one)]
+    pages += [
+        run_from(row) for row in _where_in(connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", unknown)
+    ]
+    for run in pages:
+        if not cache.run(state, run.id):
+            state.runs[run.id] = run
+    correlations.update(dict.fromkeys(run.correlation_id for run in state.runs.values()))
+    _load_correlations(connection, cache, state, correlations)
+    _load_batches(connection, cache, state)
+    for row in _where_in(connection, f"SELECT {KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
+        state.keys[row[0]] = KeyRecord(*row[1:])
+
+
+def _load_correlations(
+    connection: sqlite3.Connection, cache: Cache, state: State, correlations: Iterable[str]
+) -> None:
+    """These correlations, with what their ANDs hold."""
+    unknown = [id_bytes(one) for one in correlations if not cache.correlation(state, one)]
+    for row in _where_in(connection, f"SELECT {CORRELATION_COLUMNS} FROM correlations WHERE id IN", unknown):
+        correlation = correlation_from(row)
+        state.correlations[correlation.id] = correlation
+    for row in _where_in(connection, f"SELECT {HELD_COLUMNS} FROM slots WHERE correlation IN", unknown):
+        state.held.setdefault(id_text(row[0]), []).append(
+            Held(row[1], row[2], id_text(row[3]), row[4], row[5])
+        )
+    for held in state.held.values():
+        held.sort(key=_seq_of)
+
+
+def _load_batches(connection: sqlite3.Connection, cache: Cache, state: State) -> None:
+    """The batches that the loaded correlations are or belong to, with as many waiting items as may begin: each
+    correlation of an item that ends lets one begin."""
+    ending = Counter(one.batch_id for one in state.correlations.values() if one.batch_id is not None)
+    _load_correlations(connection, cache, state, ending)
+    wanted = [*ending, *(one.id for one in state.correlations.values() if one.dialect == BATCHES)]
+    for row in _where_in(
+        connection, f"SELECT {BATCH_COLUMNS} FROM batches WHERE id IN", [id_bytes(one) for one in wanted]
+    ):
+        batch = batch_from(row)
+        state.batches[batch.correlation_id] = batch
+    for batch_id, count in ending.items():
+        state.waiting_items[batch_id] = [
+            item_from(row)
+            for row in connection.execute(
+                f"SELECT {ITEM_COLUMNS} FROM batch_items WHERE batch = ? AND item >= ? AND state = 'waiting' "
+                "ORDER BY item LIMIT ?",
+                (id_bytes(batch_id), state.batches[batch_id].next_item, count),
+            )
+        ]
+    for one in state.correlations.values():
+        if one.batch_id is not None and one.batch_item is not None and one.round > 1:
+            failed = connection.execute(
+                "SELECT 1 FROM batch_items WHERE batch = ? AND item = ? AND state = 'failed'",
+                (id_bytes(one.batch_id), one.batch_item),
+            ).fetchone()
+            if failed is not None:
+                state.failed_items.add((one.batch_id, one.batch_item))
+
+
+def _seq_of(held: Held) -> int:
+    return held.seq
+
+
+def _open_runs_of(connection: sqlite3.Connection, correlation_id: str) -> list[Run]:
+    return [
+        run_from(row)
+        for row in connection.execute(
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE tenant = (SELECT tenant FROM correlations WHERE id = ?1) "
+            "AND (correlation = ?1 OR correlation IN "
+            "(SELECT correlation FROM batch_items WHERE batch = ?1 AND state = 'running')) "
+            "AND state IN ('ready', 'running', 'waiting')",
+            (id_bytes(correlation_id),),
+        )
+    ]
+
+
+def _due_runs(connection: sqlite3.Connection, moment: int) -> list[Run]:
+    return [
+        run_from(row)
+        for row in connection.execute(
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT ?",
+            (moment, DUE_PAGE),
+        )
+    ]
+
+
+def _open_page(connection: sqlite3.Connection, page: OpenPage) -> list[Run]:
+    of_agents = "" if page.agents is None else f" AND agent IN ({', '.join('?' * len(page.agents))})"
+    return [
+        run_from(row)
+        for row in connection.execute(
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE state = '{page.state}' AND ord > ?{of_agents} ORDER BY ord LIMIT ?",
+            (page.after, *(page.agents or ()), page.limit),
+        )
+    ]
+
+
+def _where_in(connection: sqlite3.Connection, select: str, values: Sequence[Any]) -> list[Row]:
+    """`select … IN (values)`; the last value is repeated up to a power of two, so that few texts are ever made."""
+    rows: list[Row] = []
+    for start in range(0, len(values), _IN_MOST):
+        chunk = list(values[start : start + _IN_MOST])
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk += [chunk[-1]] * (size - len(chunk))
+        rows += connection.execute(f"{select} ({', '.join('?' * size)})", chunk).fetchall()
+    return rows
