@@ -13,7 +13,6 @@ from flockd.board.wake import open_correlation
 from flockd.domain.batch import Batch, BatchItem, ItemState, item_inputs
 from flockd.domain.correlation import BATCHES
 from flockd.domain.priority import Priority
-from flockd.errors import Conflict
 from flockd.store.state import Needs, State
 
 Inputs = list[tuple[str, bytes, int]]
@@ -45,8 +44,6 @@ class StartBatch:
         if before is not None:
             return before[0][0]
         admit(state)
-        if self.correlation_id in state.correlations:
-            raise Conflict(f"Correlation {self.correlation_id} exists; a batch needs one of its own.")
         seq = state.next_seq
         correlation = open_correlation(
             state, self.correlation_id, priority=self.priority, dialect=BATCHES, name=self.agent
@@ -99,8 +96,6 @@ class Refuse:
         if before is not None:
             return before[0][0]
         admit(state)
-        if self.correlation_id in state.correlations:
-            raise Conflict(f"Correlation {self.correlation_id} exists.")
         seq = state.next_seq
         correlation = open_correlation(
             state, self.correlation_id, priority=None, dialect=self.dialect, name=self.name

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import orjson
+
 from flockd.board.batch import Inputs, Refuse, StartBatch
 from flockd.board.control import (
     CancelCorrelation,
@@ -21,20 +23,22 @@ from flockd.board.control import (
     Reset,
     RetryRun,
 )
+from flockd.board.memory import Answer, Ask, RecordStep
 from flockd.board.outcome import Fail, Finish, Progress, Return
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
 from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
 from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
 from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact import EXTERNAL, Artifact, Draft
-from flockd.domain.artifact_type import Types
+from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.domain.correlation import Correlation
 from flockd.domain.identity import new_id
 from flockd.domain.priority import Priority
+from flockd.domain.question import Question
 from flockd.domain.run import Run
 from flockd.domain.subscription import Candidate, Matcher
 from flockd.domain.visibility import may_see, narrowest
-from flockd.errors import AgentFailed, FlockdError, InvalidInput
+from flockd.errors import AgentFailed, FieldProblem, FlockdError, InvalidInput
 from flockd.store.reads import Reads
 from flockd.store.state import Command
 
@@ -220,6 +224,24 @@ class Board:
         run: Run = await self._submit(RetryRun(run_id))
         return run
 
+    async def answer_question(self, question: Question, answer: bytes, answered_by: str) -> Question:
+        """Answer an open question; its run starts again.
+
+        `answer` is JSON. Raises InvalidInput where its schema refuses it, NotFound, Conflict.
+        """
+        shape = ArtifactType("answer", schema=orjson.loads(question.schema))
+        try:
+            shape.parse(answer)
+        except InvalidInput as invalid:
+            raise InvalidInput.of(
+                [
+                    FieldProblem("answer" + one["field"].removeprefix("payload"), one["message"], one["code"])
+                    for one in (invalid.details or {})["errors"]
+                ]
+            ) from None
+        answered: Question = await self._submit(Answer(question.id, answer, answered_by))
+        return answered
+
     async def keep_answer(self, digest: bytes, answer: bytes, published: Published) -> None:
         """Store the final answer of the request that published this."""
         await self._submit(KeepAnswer(digest, answer, published.artifact_id))
@@ -250,6 +272,18 @@ class Board:
 
     async def exhaust(self, correlation_id: str) -> None:
         await self._submit(Exhaust(correlation_id, self.live_text))
+
+    async def record_step(self, run: Run, name: str, value: bytes) -> bool:
+        """Keep the result of a step; False where the claim no longer holds."""
+        recorded: bool = await self._submit(RecordStep(run.id, run.correlation_id, run.fence, name, value))
+        return recorded
+
+    async def ask(self, run: Run, key: str, text: str, schema: bytes, timeout_ms: int | None) -> bool:
+        """Ask a question, for whose answer the run waits; False where the claim no longer holds."""
+        asked: bool = await self._submit(
+            Ask(run.id, run.correlation_id, run.fence, key, text, schema, timeout_ms)
+        )
+        return asked
 
     def progress(
         self, run: Run, fraction: float, phase: str | None, message: str | None

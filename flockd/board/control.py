@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from flockd.board.ending import end, settle
+from flockd.board.memory import end_questions
 from flockd.board.outcome import retrying
 from flockd.board.wake import refuse_cancelled
 from flockd.domain.batch import Batch, BatchItem, ItemState
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
+from flockd.domain.question import QuestionState
 from flockd.domain.run import OPEN, Run, RunState
 from flockd.errors import Conflict, NotFound
 from flockd.store.state import Needs, State
@@ -175,6 +177,7 @@ def _cancel(state: State, run: Run, live_text: LiveText) -> None:
     """Close one open run under a higher fence, so that whoever works on it can write nothing any more."""
     works = run.state is RunState.running and run.id not in state.started
     run.fence += 1
+    end_questions(state, run.id, QuestionState.cancelled)
     run.output_text = live_text(run.id) or run.output_text
     state.move(run, RunState.cancelled, releases=not works)
     if works:

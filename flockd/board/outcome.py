@@ -18,7 +18,7 @@ from flockd.store.state import Consumption, Needs, State, hour
 
 
 @dataclass(frozen=True, slots=True)
-class _Fenced:
+class Fenced:
     """A verb of whoever holds a claim."""
 
     run_id: str
@@ -39,7 +39,7 @@ class _Fenced:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish(_Fenced):
+class Finish(Fenced):
     """The run's outputs, its end, its consumptions, and the runs that its outputs wake. Answers False if superseded."""
 
     inputs: Sequence[Artifact]
@@ -79,7 +79,7 @@ class Finish(_Fenced):
 
 
 @dataclass(frozen=True, slots=True)
-class Fail(_Fenced):
+class Fail(Fenced):
     """An attempt failed: it is tried again after `delay_ms` while retries are left, else the run is dead.
 
     Answers False if superseded.
@@ -116,7 +116,7 @@ class Fail(_Fenced):
 
 
 @dataclass(frozen=True, slots=True)
-class Return(_Fenced):
+class Return(Fenced):
     """The daemon is ending: the run becomes ready again, uncounted. Answers False if superseded."""
 
     output_text: str | None
@@ -133,7 +133,7 @@ class Return(_Fenced):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress(_Fenced):
+class Progress(Fenced):
     """How far a run is."""
 
     fraction: float

@@ -62,6 +62,8 @@ class Published(NamedTuple):
     """Of a replay: the stored final answer; None where there is none yet."""
     fresh: bool = True
     """Its correlation began with it."""
+    at: int = 0
+    """The moment of its event, in milliseconds."""
 
 
 Result = Published | FlockdError
@@ -90,7 +92,7 @@ def replay(state: State, key: Idempotency | None) -> tuple[list[Published], byte
     if record.body_hash != key.body_hash:
         raise IdempotencyMismatch()
     results = [
-        Published(*fields)._replace(replayed=True, answer=record.answer, fresh=False)
+        Published(*fields)._replace(replayed=True, answer=record.answer, fresh=False, at=record.created_at)
         for fields in orjson.loads(record.results)
     ]
     return results, record.answer

@@ -135,7 +135,13 @@ class RunAgent:
         seqs = [put(state, correlation, item.draft, [run.id]).seq for item in self.inputs]
         state.announce(run)
         published = Published(
-            inputs[0], correlation.id, seqs[0], correlation.round, run.id, fresh=existing is None
+            inputs[0],
+            correlation.id,
+            seqs[0],
+            correlation.round,
+            run.id,
+            fresh=existing is None,
+            at=state.now,
         )
         remember(state, self.idempotency, [published])
         return published
@@ -151,7 +157,7 @@ def publish_one(state: State, prepared: Prepared, dialect: str, name: str) -> Pu
     for run in place(state, correlation, [(prepared.draft, prepared.agents)]):
         state.announce(run)
     settle(state, correlation)
-    return Published(prepared.draft.id, correlation.id, seq, correlation.round, fresh=fresh)
+    return Published(prepared.draft.id, correlation.id, seq, correlation.round, fresh=fresh, at=state.now)
 
 
 def admit(state: State) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import orjson
 
+from flockd.board.memory import end_questions
 from flockd.board.outcome import kill, retrying
+from flockd.domain.question import QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.store.state import DUE_PAGE, Needs, OpenPage, State
 
@@ -87,6 +89,7 @@ class Wake:
                     f"No agent named {run.agent} came back within limits.orphan_hours.",
                 )
             else:
+                end_questions(state, run.id, QuestionState.expired)
                 state.start_or_queue(run)
                 state.announce(run)
         return len(due) >= DUE_PAGE

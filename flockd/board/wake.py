@@ -14,13 +14,17 @@ from flockd.domain.run import Run, RunState
 from flockd.errors import Conflict
 from flockd.store.state import Held, State
 
+NATIVE = "native"
+"""The dialect of whoever publishes on the board itself."""
+
 
 def open_correlation(
     state: State, correlation_id: str, *, priority: Priority | None, dialect: str, name: str
 ) -> Correlation:
     """The correlation that a publication joins: a new one, an active one, or the next round of a finished one.
 
-    Raises Conflict where it was cancelled.
+    Raises Conflict where it was cancelled, and where another dialect than the native one wants it: what that starts is
+    found again by its id, and so needs one of its own.
     """
     correlation = state.correlations.get(correlation_id)
     if correlation is None:
@@ -36,6 +40,8 @@ def open_correlation(
         )
         state.begin_correlation(correlation)
         return correlation
+    if dialect != NATIVE:
+        raise Conflict(f"Correlation {correlation.id} exists; choose another id.")
     refuse_cancelled(correlation)
     if priority is not None:
         correlation.priority = priority

@@ -59,7 +59,7 @@ class ArtifactType:
 
     def check(self, value: Any) -> Any:
         """The value as this type's, from an instance or from plain data. Raises InvalidInput."""
-        if isinstance(self.model, type) and isinstance(value, self.model):
+        if isinstance(self.model, type) and self.model is not Any and isinstance(value, self.model):
             return value
         return self.parse(value if isinstance(value, bytes) else to_json(value))
 

@@ -40,6 +40,10 @@ class EventKind(StrEnum):
     """data: as completed, and {"reason", "outcome"}"""
     correlation_cancelled = "correlation.cancelled"
     """data: as completed"""
+    question_asked = "question.asked"
+    """data: {"question_id", "key", "text", "schema", "due_at"}"""
+    question_answered = "question.answered"
+    """It is not open any more. data: {"question_id", "key", "state", "answer", "answered_by"}"""
     batch_progress = "batch.progress"
     """An item ended. data: {"total", "completed", "failed", "item", "item_correlation_id"}"""
 

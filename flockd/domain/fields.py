@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, NoReturn, Optional, Union, get_args
 
 import pydantic
@@ -189,3 +189,53 @@ def _indent(text: str) -> int:
 
 def _fail(text: str, at: int, problem: str) -> NoReturn:
     raise ValueError(f"the fields {text!r}: at character {at + 1}: {problem}")
+
+
+_WORDS = {
+    "string": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "object": "dict",
+    "array": "list",
+    "null": "None",
+}
+"""The types of JSON Schema as fields name them."""
+
+
+def written_fields(schema: Mapping[str, Any]) -> str:
+    """A JSON Schema in the form that `parse_fields` reads: what its types are called there, and descriptions.
+
+    What has no form there (an object in an object) is named, or called `dict`, and defaults are not told.
+    """
+    return ", ".join(
+        f"{name}: {_type_text(field)}" + (f" | {field['description']}" if _is_described(field) else "")
+        for name, field in schema.get("properties", {}).items()
+    )
+
+
+def _is_described(field: Mapping[str, Any] | bool) -> bool:
+    return not isinstance(field, bool) and bool(field.get("description"))
+
+
+def _type_text(field: Mapping[str, Any] | bool) -> str:
+    match field:
+        case {"$ref": str(reference)}:
+            return reference.rpartition("/")[2]
+        case {"const": constant}:
+            return f"Literal[{constant!r}]"
+        case {"enum": [*constants]}:
+            return f"Literal[{', '.join(map(repr, constants))}]"
+        case {"anyOf": [*choices]} | {"oneOf": [*choices]}:
+            return " | ".join(map(_type_text, choices))
+        case {"allOf": [only]}:
+            return _type_text(only)
+        case {"type": "array", "items": items} if items:
+            return f"list[{_type_text(items)}]"
+        case {"type": "object", "additionalProperties": dict() as held} if held:
+            return f"dict[str, {_type_text(held)}]"
+        case {"type": [*names]}:
+            return " | ".join(_WORDS.get(name, "Any") for name in names)
+        case {"type": str(name)}:
+            return _WORDS.get(name, "Any")
+    return "Any"

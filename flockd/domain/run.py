@@ -57,6 +57,8 @@ class WaitReason(StrEnum):
 
     retry = "retry"
     """The backoff after a failed attempt."""
+    question = "question"
+    """The answer to what it asked; past `due_at`, if there is one, it goes on without."""
     agent_missing = "agent_missing"
     """No agent of its name is loaded; past `due_at` it is dead."""
 

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
+import orjson
+
 from flockd.domain.artifact import Artifact
+from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.duration import seconds
+from flockd.engines.memory import (
+    NO_DEFAULT,
+    Asked,
+    Forgetful,
+    Memory,
+    QuestionExpired,
+    offered,
+    read,
+    result_shape,
+    shape_of,
+    written,
+)
 
 Scope = Literal["correlation", "board"]
 
@@ -45,6 +63,7 @@ class Context:
         on_progress: Callable[[float, str | None, str | None], None],
         on_write: Callable[[str], None],
         query: Query,
+        memory: Memory | None = None,
     ) -> None:
         self.agent = agent
         self.correlation_id = correlation_id
@@ -55,6 +74,8 @@ class Context:
         self._on_progress = on_progress
         self._on_write = on_write
         self._query = query
+        self.memory: Memory = memory or Forgetful()
+        """What the daemon keeps of this run; for engines."""
 
     @cached_property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -80,6 +101,71 @@ class Context:
         `where` is a JMESPath-subset predicate over the payload; `scope="board"` looks beyond this correlation.
         """
         return await self._query(type, where, limit, scope)
+
+    async def step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        *arguments: Any,
+        type: Any = None,
+        **named: Any,
+    ) -> Any:
+        """Do something once: call (and await) `function`, record its result, and return it.
+
+        When the run starts again, after a failure, a restart of the daemon or an answer, a recorded step is not
+        repeated: the recorded value is returned. It is read by `type`, or by the function's return annotation. Between
+        the effect and its record there is a gap; a function with a parameter `idempotency_key` gets one to pass on.
+
+        Raises ValueError for a name that this attempt has used, TypeError for a value that JSON cannot hold,
+        RunSuperseded where another attempt has the run.
+        """
+        shape = result_shape(function) if type is None else shape_of(type)
+        recorded = await self.memory.recall(name)
+        if recorded is None:
+            value = function(*arguments, **offered(function, self.step_key(name), named))
+            recorded = written(name, shape, await value if inspect.isawaitable(value) else value)
+            await self.memory.record(name, recorded)
+        return read(f"the step {name!r}", shape, recorded)
+
+    def step_key(self, name: str) -> str:
+        """The same for every attempt at a step, and no other's: an idempotency key for what it calls."""
+        return f"{self.run_id}/{name}"
+
+    async def ask(
+        self,
+        text: str,
+        *,
+        type: Any = str,
+        key: str | None = None,
+        timeout: str | float | timedelta | None = None,
+        default: Any = NO_DEFAULT,
+    ) -> Any:
+        """Ask a person, and wait for the answer without holding anything; it is validated as `type`.
+
+        The run is parked: when the answer is there, the function starts again from its top, and this returns it. So
+        effects before a question belong into steps. `key` says which question this is (without it, the name of
+        the type). Past `timeout` it returns `default`, or raises QuestionExpired where there is none. Raises
+        ValueError for a key that this attempt has used.
+        """
+        shape = shape_of(type)
+        key = key or shape.name
+        asked = await self.memory.ask(
+            key, text, orjson.dumps(shape.schema), None if timeout is None else seconds(timeout)
+        )
+        if asked is None:
+            await asyncio.get_running_loop().create_future()  # the run's task has been cancelled
+        return answer_of(asked, key, shape, default)
+
+
+def answer_of(asked: Asked | None, key: str, shape: ArtifactType, default: Any) -> Any:
+    """What asking returns. Raises QuestionExpired."""
+    assert asked is not None, "a parked run does not go on"
+    if asked.answer is not None:
+        return read(f"the question {key!r}", shape, asked.answer)
+    if default is NO_DEFAULT:
+        raise QuestionExpired(f"nobody answered the question {key!r} in time")
+    return default
 
 
 class Engine(Protocol):

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import orjson
 
 from flockd.domain.artifact import Artifact
-from flockd.engines.base import Context, Scope
+from flockd.domain.duration import seconds
+from flockd.engines.base import Context, Scope, answer_of
+from flockd.engines.memory import NO_DEFAULT, RunParked, offered, read, result_shape, shape_of, written
+
+T = TypeVar("T")
 
 
 class BlockingContext(Context):
@@ -26,6 +34,7 @@ class BlockingContext(Context):
             on_progress=lambda *told: self._tell(context.progress, *told),
             on_write=lambda text: self._tell(context.write, text),
             query=context.query,
+            memory=context.memory,
         )
         self._loop = loop
         self._over = False
@@ -35,7 +44,49 @@ class BlockingContext(Context):
     ) -> list[Artifact]:
         """As Context.query, but the answer itself: it blocks this thread, never the daemon."""
         self.check()
-        return asyncio.run_coroutine_threadsafe(super().query(type, where, limit, scope), self._loop).result()
+        return self._wait(super().query(type, where, limit, scope))
+
+    def step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        *arguments: Any,
+        type: Any = None,
+        **named: Any,
+    ) -> Any:
+        """As Context.step, but the result itself: `function` is a plain one and runs in this thread."""
+        self.check()
+        shape = result_shape(function) if type is None else shape_of(type)
+        recorded = self._wait(self.memory.recall(name))
+        if recorded is None:
+            value = function(*arguments, **offered(function, self.step_key(name), named))
+            recorded = written(name, shape, value)
+            self.check()
+            self._wait(self.memory.record(name, recorded))
+        return read(f"the step {name!r}", shape, recorded)
+
+    def ask(
+        self,
+        text: str,
+        *,
+        type: Any = str,
+        key: str | None = None,
+        timeout: str | float | timedelta | None = None,
+        default: Any = NO_DEFAULT,
+    ) -> Any:
+        """As Context.ask, but the answer itself: until it is there, this thread ends."""
+        self.check()
+        shape = shape_of(type)
+        key = key or shape.name
+        limit = None if timeout is None else seconds(timeout)
+        asked = self._wait(self.memory.ask(key, text, orjson.dumps(shape.schema), limit))
+        if asked is None:
+            raise RunParked
+        return answer_of(asked, key, shape, default)
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def check(self) -> None:
         """Raise RuntimeError if the run is over: for long work that neither reports nor queries."""

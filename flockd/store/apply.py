@@ -19,14 +19,18 @@ from flockd.store.rows import (
     HELD_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
+    QUESTION_COLUMNS,
     RUN_COLUMNS,
+    STEP_COLUMNS,
     Row,
     artifact_row,
     batch_row,
     correlation_row,
     event_row,
     item_row,
+    question_row,
     run_row,
+    step_row,
 )
 from flockd.store.state import State
 
@@ -90,6 +94,10 @@ _KEYS = _Statement(
     _or_change("digest", "body_hash, created_at, results, answer"),
 )
 _BATCHES = _Statement("batches", BATCH_COLUMNS, _or_change("id", "completed, failed, next_item"))
+_STEPS = _Statement("steps", STEP_COLUMNS)
+_QUESTIONS = _Statement(
+    "questions", QUESTION_COLUMNS, _or_change("seq", "state, answered_at, answer, answered_by")
+)
 _ITEMS = _Statement(
     "batch_items", ITEM_COLUMNS, _or_change("batch, item", "state, correlation, error, inputs")
 )
@@ -101,7 +109,7 @@ _COUNTERS = _Statement(
 
 EMPTIED = (
     "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
-    "batches", "batch_items",
+    "batches", "batch_items", "steps", "questions",
 )  # fmt: skip
 """The tables that a reset empties; `log` stays, so that no seq is given out again."""
 
@@ -141,6 +149,8 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     for digest, record in state.changed_keys.items():
         if record is None:
             connection.execute("DELETE FROM idempotency WHERE digest = ?", (digest,))
+    _rows(connection, _STEPS, state.steps, step_row)
+    _rows(connection, _QUESTIONS, list(state.changed_questions.values()), question_row)
     _rows(connection, _BATCHES, list(state.changed_batches.values()), batch_row)
     _rows(connection, _ITEMS, list(state.changed_items.values()), item_row)
     _rows(connection, _COUNTERS, [(*key, n) for key, n in state.counters.items() if n], tuple)

@@ -9,7 +9,7 @@ from typing import Any
 
 from flockd.domain.correlation import BATCHES
 from flockd.domain.identity import id_bytes, id_text
-from flockd.domain.run import Run
+from flockd.domain.run import Run, WaitReason
 from flockd.store.cache import Cache
 from flockd.store.rows import (
     BATCH_COLUMNS,
@@ -17,11 +17,13 @@ from flockd.store.rows import (
     HELD_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
+    QUESTION_COLUMNS,
     RUN_COLUMNS,
     Row,
     batch_from,
     correlation_from,
     item_from,
+    question_from,
     run_from,
 )
 from flockd.store.state import DUE_PAGE, Held, KeyRecord, Needs, OpenPage, State
@@ -35,11 +37,13 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
     correlations: dict[str, None] = {}
     runs: dict[str, None] = {}
     keys: dict[bytes, None] = {}
+    questions: dict[str, None] = {}
     pages: list[Run] = []
     for need in needs:
         correlations.update(dict.fromkeys(need.correlations))
         runs.update(dict.fromkeys(need.runs))
         keys.update(dict.fromkeys(need.keys))
+        questions.update(dict.fromkeys(need.questions))
         for correlation_id in need.open_runs_of:
             correlations[correlation_id] = None
             pages += _open_runs_of(connection, correlation_id)
@@ -47,6 +51,12 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
             pages += _due_runs(connection, need.due_before)
         if need.open_page is not None:
             pages += _open_page(connection, need.open_page)
+    for row in _where_in(
+        connection, f"SELECT {QUESTION_COLUMNS} FROM questions WHERE id IN", list(map(id_bytes, questions))
+    ):
+        question = question_from(row)
+        state.questions[question.id] = question
+        runs[question.run_id] = None
     unknown = [id_bytes(one) for one in runs if not cache.run(state, one)]
     pages += [
         run_from(row) for row in _where_in(connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", unknown)
@@ -56,6 +66,7 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
             state.runs[run.id] = run
     correlations.update(dict.fromkeys(run.correlation_id for run in state.runs.values()))
     _load_correlations(connection, cache, state, correlations)
+    _load_open_questions(connection, state)
     _load_batches(connection, cache, state)
     for row in _where_in(connection, f"SELECT {KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
         state.keys[row[0]] = KeyRecord(*row[1:])
@@ -75,6 +86,15 @@ def _load_correlations(
         )
     for held in state.held.values():
         held.sort(key=_seq_of)
+
+
+def _load_open_questions(connection: sqlite3.Connection, state: State) -> None:
+    asking = [id_bytes(run.id) for run in state.runs.values() if run.reason is WaitReason.question]
+    for row in _where_in(
+        connection, f"SELECT {QUESTION_COLUMNS} FROM questions WHERE state = 'open' AND run IN", asking
+    ):
+        question = question_from(row)
+        state.questions.setdefault(question.id, question)
 
 
 def _load_batches(connection: sqlite3.Connection, cache: Cache, state: State) -> None:

@@ -13,8 +13,10 @@ from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import Event, EventKind
 from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.priority import Priority
+from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.domain.visibility import visibility_from_json, visibility_to_json
+from flockd.store.state import Step
 
 Row = Sequence[Any]
 
@@ -35,6 +37,11 @@ CORRELATION_COLUMNS = (
 HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options"
+STEP_COLUMNS = "run, name, value, at"
+QUESTION_COLUMNS = (
+    "seq, id, tenant, run, agent, correlation, key, text, schema, state, attempt, asked_at, due_at, answered_at, "
+    "answer, answered_by"
+)
 ITEM_COLUMNS = "batch, item, state, correlation, error, inputs"
 EVENT_COLUMNS = "seq, tenant, kind, at, correlation, agent, run, artifact, data"
 
@@ -127,6 +134,28 @@ def batch_from(row: Row) -> Batch:
 
 def item_from(row: Row) -> BatchItem:
     return BatchItem(id_text(row[0]), row[1], ItemState(row[2]), None, row[4], row[5])
+
+
+def question_from(row: Row) -> Question:
+    """A question from its QUESTION_COLUMNS."""
+    return Question(
+        seq=row[0],
+        id=id_text(row[1]),
+        tenant=row[2],
+        run_id=id_text(row[3]),
+        agent=row[4],
+        correlation_id=id_text(row[5]),
+        key=row[6],
+        text=row[7],
+        schema=row[8],
+        state=QuestionState(row[9]),
+        attempt=row[10],
+        asked_at=row[11],
+        due_at=row[12],
+        answered_at=row[13],
+        answer=row[14],
+        answered_by=row[15],
+    )
 
 
 def event_from(row: Row, artifact: Artifact | None) -> Event:
@@ -244,6 +273,31 @@ def item_row(item: BatchItem) -> Row:
         None if item.correlation_id is None else id_bytes(item.correlation_id),
         item.error,
         item.inputs,
+    )
+
+
+def step_row(step: Step) -> Row:
+    return (id_bytes(step.run_id), *step[1:])
+
+
+def question_row(question: Question) -> Row:
+    return (
+        question.seq,
+        id_bytes(question.id),
+        question.tenant,
+        id_bytes(question.run_id),
+        question.agent,
+        id_bytes(question.correlation_id),
+        question.key,
+        question.text,
+        question.schema,
+        question.state,
+        question.attempt,
+        question.asked_at,
+        question.due_at,
+        question.answered_at,
+        question.answer,
+        question.answered_by,
     )
 
 

@@ -218,7 +218,8 @@ class Readers:
         await self.close()
 
     async def start(self) -> None:
-        """Open the connections; the file must have its schema."""
+        """Open the connections; the file must have its schema. Raises StoreRefused where it cannot be opened."""
+        open_read_only(self.path).close()  # aiosqlite leaves a thread behind where it cannot connect
         try:
             while len(self._all) < self._count:
                 self._all.append(await connect_reader(self.path, page_cache_bytes=self._page_cache_bytes))

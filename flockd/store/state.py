@@ -18,6 +18,7 @@ from flockd.domain.batch import Batch, BatchItem
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import Event, EventKind
 from flockd.domain.moment import HOUR_MS, iso
+from flockd.domain.question import Question
 from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState, WaitReason
 from flockd.store.occupancy import Limits, Occupancy
 
@@ -32,6 +33,8 @@ class Needs(NamedTuple):
     """Correlations whose open runs are wanted."""
     keys: tuple[bytes, ...] = ()
     """Digests of idempotency keys."""
+    questions: tuple[str, ...] = ()
+    """Ids, with their runs. The open questions of a run that waits for the answer come with it."""
     due_before: int | None = None
     """Waiting runs that are due at this moment, with their correlations, at most DUE_PAGE of them."""
     open_page: OpenPage | None = None
@@ -83,6 +86,16 @@ class KeyRecord(NamedTuple):
     answer: bytes | None
 
 
+class Step(NamedTuple):
+    """The result of a step of a run."""
+
+    run_id: str
+    name: str
+    value: bytes
+    """JSON."""
+    at: int
+
+
 class Consumption(NamedTuple):
     """A run took an artifact and its outputs are on the board."""
 
@@ -121,6 +134,7 @@ class State:
         self.runs: dict[str, Run] = {}
         self.held: dict[str, list[Held]] = {}
         self.keys: dict[bytes, KeyRecord] = {}
+        self.questions: dict[str, Question] = {}
         self.batches: dict[str, Batch] = {}
         """By the id of their correlation."""
         self.waiting_items: dict[str, list[BatchItem]] = {}
@@ -136,6 +150,8 @@ class State:
         self.held_added: dict[tuple[str, str, int], Held] = {}
         self.held_removed: list[tuple[str, str, int]] = []
         self.changed_keys: dict[bytes, KeyRecord | None] = {}
+        self.steps: list[Step] = []
+        self.changed_questions: dict[str, Question] = {}
         self.changed_batches: dict[str, Batch] = {}
         self.changed_items: dict[tuple[str, int], BatchItem] = {}
         self.counters: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
@@ -155,7 +171,12 @@ class State:
     @property
     def has_changes(self) -> bool:
         return bool(
-            self.events or self.changed_runs or self.changed_correlations or self.changed_keys or self.emptied
+            self.events
+            or self.changed_runs
+            or self.changed_correlations
+            or self.changed_keys
+            or self.steps
+            or self.emptied
         )
 
     def empty(self) -> None:
@@ -167,13 +188,14 @@ class State:
         for changed in (
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
-            self.failed_items, self.changed_batches, self.changed_items,
+            self.failed_items, self.questions, self.changed_questions, self.changed_batches, self.changed_items,
         ):  # fmt: skip
             changed.clear()
         for appended in (
             self.artifacts,
             self.events,
             self.consumptions,
+            self.steps,
             self.held_removed,
             self.readied,
             self.exhausted,
@@ -366,12 +388,13 @@ class State:
             data={"reason": run.reason, "due_at": iso(due_at)},
         )
 
-    def park(self, run: Run, reason: WaitReason, due_at: int) -> None:
-        """Say what a waiting run waits for, and when it wakes at the latest."""
+    def park(self, run: Run, reason: WaitReason, due_at: int | None) -> None:
+        """Say what a waiting run waits for, and when it wakes at the latest; None: only that wakes it."""
         run.reason = reason
         run.due_at = due_at
         self.changed_runs[run.id] = run
-        self.next_due = due_at if self.next_due is None else min(self.next_due, due_at)
+        if due_at is not None:
+            self.next_due = due_at if self.next_due is None else min(self.next_due, due_at)
 
     # -- what an AND holds ----------------------------------------------------------------------------------
 
@@ -385,6 +408,11 @@ class State:
             key = (correlation_id, held.agent, held.seq)
             if self.held_added.pop(key, None) is None:
                 self.held_removed.append(key)
+
+    # -- questions ------------------------------------------------------------------------------------------
+
+    def put_question(self, question: Question) -> None:
+        self.questions[question.id] = self.changed_questions[question.id] = question
 
     # -- batches --------------------------------------------------------------------------------------------
 

@@ -174,6 +174,20 @@ BATCHES = (
     ),
 )
 
+QUESTIONS = (
+    _Check(
+        "SELECT q.id, q.state, r.id, ifnull(r.state, 'missing') FROM questions q LEFT JOIN runs r ON r.id = q.run "
+        "WHERE (q.state = 'open') <> ifnull(r.state = 'waiting' AND r.reason = 'question' AND q.seq = "
+        "(SELECT max(seq) FROM questions newest WHERE newest.run = q.run), q.state <> 'open')",
+        "Question {0} is {1}, but its run {2} is {3}.",
+    ),
+    _Check(
+        "SELECT r.id FROM runs r WHERE r.state = 'waiting' AND r.reason = 'question' AND NOT EXISTS "
+        "(SELECT 1 FROM questions q WHERE q.run = r.id AND q.state = 'open')",
+        "Run {0} waits for an answer, but has no open question.",
+    ),
+)
+
 ARTIFACTS = (
     _Check(
         "SELECT a.id, a.correlation FROM artifacts a LEFT JOIN correlations c ON c.id = a.correlation "
@@ -218,7 +232,8 @@ ARTIFACTS = (
 RUNS = (
     _Check(
         "SELECT id, state, reason, due_at FROM runs WHERE (state = 'waiting') <> (reason IS NOT NULL) "
-        "OR (state = 'waiting') <> (due_at IS NOT NULL)",
+        "OR (state <> 'waiting' AND due_at IS NOT NULL) "
+        "OR (state = 'waiting' AND due_at IS NULL AND reason <> 'question')",
         "Run {0} is {1} with the reason {2} and the due time {3}.",
     ),
     _Check(
@@ -298,7 +313,7 @@ LOG = (
     ),
 )
 
-CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *ARTIFACTS, *RUNS)
+CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *QUESTIONS, *ARTIFACTS, *RUNS)
 
 
 def verify_path(path: Path) -> list[str]:

@@ -20,6 +20,7 @@ from flockd.domain.visibility import may_see
 from flockd.engines.base import Context, Engine, Scope
 from flockd.errors import AgentFailed, FlockdError, InvalidInput, Unavailable
 from flockd.store.reads import ArtifactFilter
+from flockd.supervisor.memory import RunMemory
 from flockd.supervisor.work import Work, storable
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,11 @@ class Runner:
         *,
         retry_base_seconds: float,
         retry_max_seconds: float,
+        value_bytes: int,
         observe: Callable[[float, str], None],
     ) -> None:
         self._board = board
+        self._value_bytes = value_bytes
         self._engines = engines
         self._retry_base = retry_base_seconds
         self._retry_max = retry_max_seconds
@@ -80,6 +83,8 @@ class Runner:
                 message = f"Its input does not fit: {invalid.message}"
                 return self._failure(work, "INVALID_INPUT", message, final=True)
             outputs = await self._engines[agent.name].run(values, self._context(work, inputs), work.threads)
+            if work.parked:  # it went on after its question: nobody waits for that
+                return None
             if work.timed_out:  # it went on after its cancelling: late is late
                 return self._timeout(work)
             return self._board.finishing(run, agent, inputs, outputs, work.text())
@@ -94,7 +99,7 @@ class Runner:
 
     def _ended_by(self, work: Work, error: BaseException) -> Outcome | None:
         """What an exception means: if the engine was being stopped, that, whatever it made of its cancelling."""
-        if work.cancelled:
+        if work.cancelled or work.parked:
             return None
         if work.timed_out:
             return self._timeout(work)
@@ -201,6 +206,7 @@ class Runner:
             on_progress=work.progress,
             on_write=work.write,
             query=partial(self._query, work.agent, run.correlation_id, run.tenant),
+            memory=RunMemory(self._board, work, value_bytes=self._value_bytes),
         )
 
     async def _query(

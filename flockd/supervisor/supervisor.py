@@ -64,6 +64,7 @@ class Supervisor:
             engines,
             retry_base_seconds=retry_base_seconds,
             retry_max_seconds=retry_max_seconds,
+            value_bytes=output_bytes,
             observe=observe,
         )
         self._works: dict[str, Work] = {}

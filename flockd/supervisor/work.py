@@ -56,6 +56,8 @@ class Work:
         """Somebody ended the run: whatever the engine does now is refused."""
         self.returning = False
         """The daemon is ending: the run goes back to the queue."""
+        self.parked = False
+        """The run waits for an answer: whatever the engine does now is refused."""
         self.entered = False
         """Its task has begun. One that is cancelled before never runs, not even to give its place back."""
         self.recording = False
@@ -134,6 +136,11 @@ class Work:
         """Cancel the engine, unless it has not begun (it will see why it should not) or has ended already."""
         if self.task is not None and self.entered and not self.recording:
             self.task.cancel()
+
+    def park(self) -> None:
+        """The run waits for an answer, for which it needs no engine."""
+        self.parked = True
+        self.stop()
 
     def time_out(self) -> None:
         """Its time is over: cancel the engine, and do not wait for ever until it obeys."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from flockd.api.metrics import BoardFigures, Metrics
 from flockd.config import Config
 from flockd.domain.run import TRANSITIONS
+from flockd.streams.streams import StreamFigures
 
 from . import ROOT
 from .test_imports import ANYTHING, AUTHORS, MAY_IMPORT
@@ -90,7 +91,7 @@ def test_dead_links_are_found(tmp_path: Path) -> None:
 def test_every_metric_is_explained() -> None:
     figures = BoardFigures(
         artifacts=0, agents=0, executions=0, runs_by_state={}, oldest_ready_seconds=0, head=0, ready=True,
-        subscribers=0, cut_readers=0,
+        streams=StreamFigures({}, 0, 0, 0, 0, 0),
     )  # fmt: skip
     there = set(re.findall(r"^# TYPE (\w+)", Metrics().render(figures).decode(), re.MULTILINE))
     assert set(re.findall(r"^\| `((?:flockd|blackboard)_\w+)` \|", OPERATIONS, re.MULTILINE)) == there

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app": (ANYTHING,),
     "api": ("board", "store", "streams", "security", "domain", "routing"),
     "dialects": ("board", "store", "streams", "security", "domain", "routing", "api"),
-    "supervisor": ("board", "engines.base", "domain", "store"),
+    "supervisor": ("board", "engines.base", "engines.memory", "domain", "store"),
     "board": ("store", "streams.hub", "domain"),
     "streams": ("store", "domain"),
     "webhooks": ("streams.follow", "board"),

@@ -44,6 +44,10 @@ def fill(connection: sqlite3.Connection, count: int = 200) -> None:
         )
 
 
+KNOWN = len(list(sqlite._SCHEMA.glob("*.sql")))
+"""The newest schema."""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     migrate(tmp_path / "board.db")
@@ -57,7 +61,7 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     folder.mkdir()
     for step in sorted(sqlite._SCHEMA.glob("*.sql")):
         (folder / step.name).write_bytes(step.read_bytes())
-    (folder / "0003_more.sql").write_text("CREATE TABLE more (a); INSERT INTO more VALUES (1);")
+    (folder / f"{KNOWN + 1:04}_more.sql").write_text("CREATE TABLE more (a); INSERT INTO more VALUES (1);")
     monkeypatch.setattr(sqlite, "_SCHEMA", folder)
     yield folder
 
@@ -147,21 +151,23 @@ def test_a_step_is_taken_after_a_copy(tmp_path: Path, monkeypatch: pytest.Monkey
         older.setattr(sqlite, "_SCHEMA", Path(sqlite.__file__).parent / "schema")
         migrate(path)
     migrate(path)
-    assert version(path) == 3
-    assert version(tmp_path / "board.db.before-3") == 2
+    assert version(path) == KNOWN + 1
+    assert version(tmp_path / f"board.db.before-{KNOWN + 1}") == KNOWN
     with closing(writer(path)) as connection:
         assert connection.execute("SELECT a FROM more").fetchall() == [(1,)]
         assert connection.execute("SELECT count(*) FROM log").fetchone() == (1,)
 
 
 def test_a_step_that_fails_is_undone_whole(path: Path, next_schema: Path) -> None:
-    (next_schema / "0003_more.sql").write_text("CREATE TABLE more (a); INSERT INTO nowhere VALUES (1);")
+    (next_schema / f"{KNOWN + 1:04}_more.sql").write_text(
+        "CREATE TABLE more (a); INSERT INTO nowhere VALUES (1);"
+    )
     with pytest.raises(StoreRefused, match="no such table: nowhere"):
         migrate(path)
-    assert version(path) == 2
-    (next_schema / "0003_more.sql").write_text("CREATE TABLE more (a);")
+    assert version(path) == KNOWN
+    (next_schema / f"{KNOWN + 1:04}_more.sql").write_text("CREATE TABLE more (a);")
     migrate(path)
-    assert version(path) == 3
+    assert version(path) == KNOWN + 1
 
 
 @pytest.mark.usefixtures("next_schema")
@@ -169,7 +175,7 @@ def test_a_newer_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "board.db"
     migrate(path)
     monkeypatch.setattr(sqlite, "_SCHEMA", Path(sqlite.__file__).parent / "schema")
-    with pytest.raises(StoreRefused, match="has schema 3, this program knows 2"):
+    with pytest.raises(StoreRefused, match=f"has schema {KNOWN + 1}, this program knows {KNOWN}"):
         migrate(path)
 
 
@@ -261,7 +267,7 @@ async def test_closing_readers_twice_or_unopened_is_fine(path: Path) -> None:
 
 
 async def test_readers_of_no_file_open_nothing(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+    with pytest.raises(StoreRefused, match="cannot be opened: unable to open"):
         await Readers(tmp_path / "none.db").start()
     assert not (tmp_path / "none.db").exists()
 

@@ -6,6 +6,7 @@ from flockd.store.reads.correlations import CorrelationReads
 from flockd.store.reads.executions import Execution, ExecutionReads, ExecutionStatus
 from flockd.store.reads.keys import KeyReads
 from flockd.store.reads.log import LogPosition, LogReads
+from flockd.store.reads.memory import MemoryReads
 from flockd.store.reads.runs import ReadyRun, RunReads
 from flockd.store.reads.summaries import SummaryReads
 from flockd.store.reads.walk import ArtifactFilter
@@ -24,5 +25,7 @@ __all__ = [
 ]
 
 
-class Reads(SummaryReads, CorrelationReads, BatchReads, ExecutionReads, RunReads, LogReads, KeyReads):
+class Reads(
+    SummaryReads, CorrelationReads, BatchReads, MemoryReads, ExecutionReads, RunReads, LogReads, KeyReads
+):
     """All reads. Each waits for a connection, never for the writer; a malformed id is an unknown one."""

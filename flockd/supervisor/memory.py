@@ -1,0 +1,76 @@
+"""What one attempt knows of what its run has settled, and how it settles more."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flockd.board.board import Board
+from flockd.domain.question import Question, QuestionState
+from flockd.engines.memory import Asked, RunSuperseded
+from flockd.errors import Unavailable
+from flockd.supervisor.work import Work, storable
+
+_STORE_RETRY_SECONDS = 0.5
+"""How long what could not be stored waits before it is tried again."""
+_NAME_CHARACTERS = 200
+_TEXT_CHARACTERS = 10_000
+
+
+class RunMemory:
+    """The memory of a run that works here; see `flockd.engines.memory.Memory`."""
+
+    def __init__(self, board: Board, work: Work, *, value_bytes: int) -> None:
+        self._board = board
+        self._work = work
+        self._value_bytes = value_bytes
+        self._names: set[str] = set()
+        self._keys: set[str] = set()
+        self._steps: dict[str, bytes] | None = None
+        self._questions: dict[str, Question] | None = None
+        if work.run.fence == 1:  # claimed for the first time: nothing is settled
+            self._steps, self._questions = {}, {}
+
+    async def recall(self, name: str) -> bytes | None:
+        _use(self._names, name, "step")
+        if self._steps is None:
+            self._steps = await self._board.reads.steps(self._work.run.id)
+        return self._steps.get(name)
+
+    async def record(self, name: str, value: bytes) -> None:
+        if len(value) > self._value_bytes:
+            raise ValueError(
+                f"the step {name!r} returned {len(value)} bytes; limits.output_bytes is {self._value_bytes}"
+            )
+        while True:  # the effect has happened: its record is worth waiting for a disk that is full
+            try:
+                recorded = await self._board.record_step(self._work.run, name, value)
+                break
+            except Unavailable:
+                await asyncio.sleep(_STORE_RETRY_SECONDS)
+        if not recorded:
+            raise RunSuperseded
+
+    async def ask(self, key: str, text: str, schema: bytes, timeout_seconds: float | None) -> Asked | None:
+        _use(self._keys, key, "question")
+        run = self._work.run
+        if self._questions is None:
+            self._questions = await self._board.reads.questions_of(run.id)
+        known = self._questions.get(key)
+        if known is not None and known.state is QuestionState.answered:
+            return Asked(known.answer)
+        if known is not None and known.state is QuestionState.expired and known.attempt == run.attempt:
+            return Asked(None)
+        timeout_ms = None if timeout_seconds is None else int(timeout_seconds * 1000)
+        if not await self._board.ask(run, key, storable(text[:_TEXT_CHARACTERS]), schema, timeout_ms):
+            raise RunSuperseded
+        self._work.park()
+        return None
+
+
+def _use(used: set[str], name: str, what: str) -> None:
+    """Each name once in an attempt: two steps of one name would share one result."""
+    if not 0 < len(name) <= _NAME_CHARACTERS:
+        raise ValueError(f"the name of a {what} has 1 to {_NAME_CHARACTERS} characters")
+    if name in used:
+        raise ValueError(f"the {what} {name!r} was used twice in one attempt: give each a name of its own")
+    used.add(name)
