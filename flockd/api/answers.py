@@ -219,6 +219,7 @@ class Correlation(BaseModel):
     state: Literal["active", "completed", "failed", "not_found"]
     outcome: Literal["cancelled"] | None
     reason: str | None = Field(description="The limit that ended it.")
+    paused: bool = Field(description="Nothing of it starts until it is resumed.")
     has_pending_work: bool
     artifact_count: int = Field(description="Of all rounds, the published ones included.")
     error_count: int = Field(description="Runs that ended dead, in all rounds.")

@@ -34,6 +34,7 @@ def _not_found(correlation_id: str) -> dict[str, Any]:
         "state": "not_found",
         "outcome": None,
         "reason": None,
+        "paused": False,
         "has_pending_work": False,
         "artifact_count": 0,
         "error_count": 0,

@@ -25,6 +25,7 @@ from flockd.board.control import (
 )
 from flockd.board.memory import Answer, Ask, RecordStep
 from flockd.board.outcome import Fail, Finish, Progress, Return
+from flockd.board.pause import PauseAgent, PauseCorrelation
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
 from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
 from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
@@ -218,6 +219,16 @@ class Board:
         """End a workflow with everything under it; raises NotFound."""
         correlation: Correlation = await self._submit(CancelCorrelation(correlation_id, self.live_text))
         return correlation
+
+    async def pause_correlation(self, correlation_id: str, paused: bool) -> Correlation:
+        """Let nothing of a workflow start, or let it go on; raises NotFound."""
+        correlation: Correlation = await self._submit(PauseCorrelation(correlation_id, paused))
+        return correlation
+
+    async def pause_agent(self, agent: Agent, paused: bool) -> bool:
+        """Let no run of an agent start, or let them; answers whether that changed anything."""
+        changed: bool = await self._submit(PauseAgent(agent.name, paused))
+        return changed
 
     async def retry_run(self, run_id: str) -> Run:
         """Start a dead run again; raises NotFound, Conflict."""

@@ -32,18 +32,14 @@ class Claim:
 
     @staticmethod
     def _claim(state: State, run: Run | None) -> bool:
-        if run is None or run.state is not RunState.ready:
+        if run is None or run.state is not RunState.ready or run.paused:
             return False
         agent = state.agents.get(run.agent)
         if agent is None:
             state.orphan(run)
             return False
         busy = state.occupancy.busy
-        if (
-            state.occupancy.closed
-            or busy.total >= state.limits.running
-            or busy[agent.name] >= agent.max_concurrency
-        ):
+        if state.occupancy.closed or busy.total >= state.limits.running or state.occupancy.free(agent) <= 0:
             return False
         state.claim(run)
         state.announce(run)

@@ -69,6 +69,8 @@ class Correlation:
     batch_id: str | None = None
     """The batch whose item it is."""
     batch_item: int | None = None
+    paused: bool = False
+    """Nothing of it starts; what runs goes on, and so do the clocks."""
     tenant: str = DEFAULT_TENANT
 
     @property
@@ -100,6 +102,7 @@ class Correlation:
             "state": self.wire_state,
             "outcome": self.outcome,
             "reason": self.reason,
+            "paused": self.paused,
             "has_pending_work": self.open > 0,
             "artifact_count": self.artifact_count,
             "error_count": self.error_count,

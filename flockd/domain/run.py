@@ -102,6 +102,8 @@ class Run:
     outputs: tuple[str, ...] = ()
     output_text: str | None = None
     """The end of its live text."""
+    paused: bool = False
+    """Ready, but its correlation is paused: it does not start."""
     tenant: str = DEFAULT_TENANT
 
     def copy(self) -> Run:

@@ -39,11 +39,11 @@ MAX_PARAMETERS = 32_766
 
 _RUN_CHANGES = (
     "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, ended_round, "
-    "outputs, error, output_text"
+    "outputs, error, output_text, paused"
 )
 _CORRELATION_CHANGES = (
     "state, priority, round, round_seq, open, runs, vtime, artifact_count, error_count, round_outputs, round_errors, "
-    "round_cancelled, reason, last_activity_at, completed_at"
+    "round_cancelled, reason, last_activity_at, completed_at, paused"
 )
 
 
@@ -109,7 +109,7 @@ _COUNTERS = _Statement(
 
 EMPTIED = (
     "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
-    "batches", "batch_items", "steps", "questions",
+    "batches", "batch_items", "steps", "questions", "paused_agents",
 )  # fmt: skip
 """The tables that a reset empties; `log` stays, so that no seq is given out again."""
 
@@ -154,6 +154,11 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     _rows(connection, _BATCHES, list(state.changed_batches.values()), batch_row)
     _rows(connection, _ITEMS, list(state.changed_items.values()), item_row)
     _rows(connection, _COUNTERS, [(*key, n) for key, n in state.counters.items() if n], tuple)
+    for agent, paused in state.changed_pauses.items():
+        if paused:
+            connection.execute("INSERT OR IGNORE INTO paused_agents VALUES (?, ?)", (agent, state.now))
+        else:
+            connection.execute("DELETE FROM paused_agents WHERE agent = ?", (agent,))
     connection.execute(
         "UPDATE log SET next_seq = ?, next_run = ?, last_at = ?, "
         "complete_from = CASE WHEN ? THEN ? ELSE complete_from END",

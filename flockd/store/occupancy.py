@@ -73,9 +73,15 @@ class Occupancy:
         """Ready runs, by agent."""
         self.clock = 0
         """Virtual time: the virtual start of the run claimed last."""
+        self.paused: frozenset[str] = frozenset()
+        """Agents that start nothing until they are resumed."""
         self.closed = False
         """The daemon is draining: nothing starts any more. Set on the loop."""
-        self._clock_before = 0
+        self._before = (self.clock, self.paused)
+
+    def free(self, agent: Agent) -> int:
+        """How many more runs of this agent may start; its own limits alone."""
+        return 0 if agent.name in self.paused else agent.max_concurrency - self.busy[agent.name]
 
     def has_room(self, agent: Agent, limits: Limits, *, counted: int) -> bool:
         """Whether a run of this agent may start now without overtaking any that waits.
@@ -87,15 +93,15 @@ class Occupancy:
             not self.closed
             and self.busy.total + self.ready.total - counted < limits.running
             and self.ready[agent.name] == counted
-            and self.busy[agent.name] < agent.max_concurrency
+            and self.free(agent) > 0
         )
 
     def commit(self) -> None:
         self.busy.commit()
         self.ready.commit()
-        self._clock_before = self.clock
+        self._before = (self.clock, self.paused)
 
     def rollback(self) -> None:
         self.busy.rollback()
         self.ready.rollback()
-        self.clock = self._clock_before
+        self.clock, self.paused = self._before

@@ -27,12 +27,12 @@ ARTIFACT_COLUMNS = (
 RUN_COLUMNS = (
     "ord, id, tenant, agent, correlation, state, reason, due_at, priority, vtime, depth, cascade, attempt, "
     "first_attempt, fence, crashes, created_at, started_at, completed_at, ended_round, inputs, outputs, error, "
-    "output_text"
+    "output_text, paused"
 )
 CORRELATION_COLUMNS = (
     "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "
     "error_count, round_outputs, round_errors, round_cancelled, reason, started_at, last_activity_at, completed_at, "
-    "batch, batch_item"
+    "batch, batch_item, paused"
 )
 HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
@@ -95,6 +95,7 @@ def run_from(row: Row) -> Run:
         outputs=tuple(orjson.loads(row[21])),
         error=row[22],
         output_text=row[23],
+        paused=bool(row[24]),
     )
 
 
@@ -124,6 +125,7 @@ def correlation_from(row: Row) -> Correlation:
         completed_at=row[20],
         batch_id=None if row[21] is None else id_text(row[21]),
         batch_item=row[22],
+        paused=bool(row[23]),
     )
 
 
@@ -221,6 +223,7 @@ def run_row(run: Run) -> Row:
         orjson.dumps(run.outputs).decode(),
         run.error,
         run.output_text,
+        run.paused,
     )
 
 
@@ -249,6 +252,7 @@ def correlation_row(correlation: Correlation) -> Row:
         correlation.completed_at,
         None if correlation.batch_id is None else id_bytes(correlation.batch_id),
         correlation.batch_item,
+        correlation.paused,
     )
 
 

@@ -152,6 +152,8 @@ class State:
         self.changed_keys: dict[bytes, KeyRecord | None] = {}
         self.steps: list[Step] = []
         self.changed_questions: dict[str, Question] = {}
+        self.changed_pauses: dict[str, bool] = {}
+        """Agents that were paused (True) or resumed."""
         self.changed_batches: dict[str, Batch] = {}
         self.changed_items: dict[tuple[str, int], BatchItem] = {}
         self.counters: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
@@ -188,7 +190,8 @@ class State:
         for changed in (
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
-            self.failed_items, self.questions, self.changed_questions, self.changed_batches, self.changed_items,
+            self.failed_items, self.questions, self.changed_questions, self.changed_pauses, self.changed_batches,
+            self.changed_items,
         ):  # fmt: skip
             changed.clear()
         for appended in (
@@ -202,6 +205,7 @@ class State:
         ):
             appended.clear()
         self.occupancy.ready.clear()
+        self.occupancy.paused = frozenset()
 
     # -- the log --------------------------------------------------------------------------------------------
 
@@ -214,7 +218,7 @@ class State:
         data: dict[str, Any] | None = None,
         artifact: Artifact | None = None,
     ) -> int:
-        """Append one fact to the log; returns its seq."""
+        """Append one fact of a correlation to the log; returns its seq."""
         seq = self.next_seq
         self.next_seq = seq + 1
         correlation.last_activity_at = self.now
@@ -233,6 +237,11 @@ class State:
             )
         )
         return seq
+
+    def emit_of_agent(self, kind: EventKind, agent: str) -> None:
+        """Append one fact of an agent to the log, which belongs to no correlation."""
+        self.events.append(Event(self.next_seq, kind, self.now, None, agent))
+        self.next_seq += 1
 
     def count(
         self, kind: str, a: str = "", b: str = "", c: str = "", *, n: int = 1, tenant: str = DEFAULT_TENANT
@@ -268,6 +277,7 @@ class State:
         self._count_correlation(correlation, -1)
         correlation.state = ended
         correlation.completed_at = self.now
+        correlation.paused = False
         self._count_correlation(correlation, +1)
         data = {
             "round": correlation.round,
@@ -289,6 +299,21 @@ class State:
             tenant=correlation.tenant,
         )
 
+    # -- pauses ---------------------------------------------------------------------------------------------
+
+    def pause_agent(self, agent: str, paused: bool) -> None:
+        """Whether an agent's runs may start."""
+        self.occupancy.paused = self.occupancy.paused | {agent} if paused else self.occupancy.paused - {agent}
+        self.changed_pauses[agent] = paused
+        self.emit_of_agent(EventKind.agent_paused if paused else EventKind.agent_resumed, agent)
+        self.freed = self.freed or not paused
+
+    def pause_run(self, run: Run, paused: bool) -> None:
+        """Take a ready run out of the queue, or put it back."""
+        run.paused = paused
+        self.changed_runs[run.id] = run
+        self.occupancy.ready.add(run.agent, -1 if paused else +1)
+
     # -- runs -----------------------------------------------------------------------------------------------
 
     def add_run(self, run: Run, correlation: Correlation) -> None:
@@ -298,7 +323,9 @@ class State:
         correlation.open += 1
         correlation.runs += 1
         self.changed_runs[run.id] = run
-        self.occupancy.ready.add(run.agent, +1)
+        run.paused = correlation.paused
+        if not run.paused:
+            self.occupancy.ready.add(run.agent, +1)
         self.count("run", run.agent, run.state, tenant=run.tenant)
 
     def move(self, run: Run, to: RunState, *, releases: bool = True) -> None:
@@ -313,13 +340,14 @@ class State:
                 releases = True
             if releases:
                 self.release(run.agent)
-        elif before is RunState.ready:
+        correlation = self.correlations[run.correlation_id]
+        if before is RunState.ready and not run.paused:
             self.occupancy.ready.add(run.agent, -1)
+        run.paused = to is RunState.ready and correlation.paused
         if to is RunState.running:
             self.occupancy.busy.add(run.agent, +1)
-        elif to is RunState.ready:
+        elif to is RunState.ready and not run.paused:
             self.occupancy.ready.add(run.agent, +1)
-        correlation = self.correlations[run.correlation_id]
         if before in OPEN and to not in OPEN:
             correlation.open -= 1
             run.completed_at = self.now
@@ -348,6 +376,10 @@ class State:
         agent = self.agents.get(run.agent)
         if agent is None:
             self.orphan(run)
+            return
+        if self.correlations[run.correlation_id].paused:
+            if run.state is not RunState.ready:
+                self.move(run, RunState.ready)
             return
         counted = 1 if run.state is RunState.ready else 0
         if run.crashes < SUSPECT_CRASHES and self.occupancy.has_room(agent, self.limits, counted=counted):

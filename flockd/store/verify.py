@@ -231,6 +231,11 @@ ARTIFACTS = (
 
 RUNS = (
     _Check(
+        "SELECT r.id, CASE r.paused WHEN 1 THEN 'is' ELSE 'is not' END FROM runs r JOIN correlations c "
+        "ON c.id = r.correlation WHERE r.paused <> (r.state = 'ready' AND c.paused)",
+        "Run {0} {1} paused, which its correlation does not bear out.",
+    ),
+    _Check(
         "SELECT id, state, reason, due_at FROM runs WHERE (state = 'waiting') <> (reason IS NOT NULL) "
         "OR (state <> 'waiting' AND due_at IS NOT NULL) "
         "OR (state = 'waiting' AND due_at IS NULL AND reason <> 'question')",

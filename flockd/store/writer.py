@@ -161,9 +161,11 @@ class Writer:
         """What the rows say at start: runs of the last process hold their places until they are taken back."""
         for tally, state in ((self.occupancy.busy, "running"), (self.occupancy.ready, "ready")):
             for agent, count in self._connection.execute(
-                f"SELECT agent, count(*) FROM runs WHERE state = '{state}' GROUP BY agent"
+                f"SELECT agent, count(*) FROM runs WHERE state = '{state}' AND NOT paused GROUP BY agent"
             ):
                 tally.add(agent, count)
+        paused = self._connection.execute("SELECT agent FROM paused_agents")
+        self.occupancy.paused = frozenset(agent for (agent,) in paused)
         oldest = self._connection.execute("SELECT min(vtime) FROM runs WHERE state = 'ready'").fetchone()[0]
         self.occupancy.clock = oldest or 0
         self.occupancy.commit()

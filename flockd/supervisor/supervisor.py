@@ -293,7 +293,7 @@ class Supervisor:
 
     def _free(self, agent: str) -> int:
         found = self._board.agents.get(agent)
-        return 0 if found is None else found.max_concurrency - self._occupancy.busy[agent]
+        return 0 if found is None else self._occupancy.free(found)
 
     def _suspect_works(self) -> bool:
         return any(work.run.crashes >= SUSPECT_CRASHES for work in self._works.values())

@@ -11,6 +11,7 @@ import pytest
 from flockd.board.batch import StartBatch
 from flockd.board.control import Reset
 from flockd.board.memory import Ask
+from flockd.board.pause import PauseCorrelation
 from flockd.board.start import Release
 from flockd.domain.identity import new_id
 from flockd.domain.visibility import Private
@@ -55,6 +56,8 @@ def live_through_everything(board: SmallBoard) -> None:
     board.cancel_correlation(over)
     board.do(StartBatch(open_batch, "reviewer", [one, one, one, one], 2, b"{}"))
     board.finish(board.running("reviewer"))
+    held_back = board.publish("Slow")
+    board.do(PauseCorrelation(held_back.correlation_id, True))
     asking = board.running("reviewer")
     board.do(Ask(asking.id, asking.correlation_id, asking.fence, "key", "Really?", b"{}", None))
 
@@ -311,6 +314,7 @@ WRONG = [
         "UPDATE batch_items SET state = 'completed' WHERE state = 'running'",
         "Batch ID is active, which its items do not bear out",
     ),
+    ("UPDATE runs SET paused = 0", "Run ID is not paused, which its correlation does not bear out"),
     ("UPDATE questions SET state = 'answered'", "Run ID waits for an answer, but has no open question"),
     (
         "UPDATE runs SET reason = 'retry' WHERE reason = 'question'",

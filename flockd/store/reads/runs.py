@@ -87,7 +87,7 @@ class RunReads(NounReads):
         """(agent, priority, how many) of all that is ready."""
         rows = await self._rows(
             "SELECT agent, priority, count(*) FROM runs INDEXED BY runs_ready "
-            "WHERE state = 'ready' GROUP BY agent, priority"
+            "WHERE state = 'ready' AND NOT paused GROUP BY agent, priority"
         )
         return [(agent, Priority(priority), count) for agent, priority, count in rows]
 
@@ -105,7 +105,7 @@ class RunReads(NounReads):
     async def _ready(self, condition: str, parameters: tuple[object, ...]) -> list[ReadyRun]:
         rows = await self._rows(
             "SELECT id, agent, priority, vtime, ord, crashes FROM runs INDEXED BY runs_ready "
-            f"WHERE state = 'ready' AND {condition} LIMIT ?",
+            f"WHERE state = 'ready' AND NOT paused AND {condition} LIMIT ?",
             parameters,
         )
         return [ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5]) for row in rows]
@@ -114,7 +114,7 @@ class RunReads(NounReads):
         """When the oldest ready run was made."""
         row = await self._row(
             "SELECT created_at FROM runs INDEXED BY runs_ready_age "
-            "WHERE state = 'ready' ORDER BY created_at LIMIT 1"
+            "WHERE state = 'ready' AND NOT paused ORDER BY created_at LIMIT 1"
         )
         return None if row is None else row[0]
 
