@@ -9,6 +9,7 @@ import click
 
 from bench import report
 from bench.client import Client
+from bench.fanout import measure_fanout
 from bench.latency import measure_hops, measure_start
 from bench.machine import look_at_machine
 from bench.pages import measure_pages
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Bench], list[Row]]] = {
     "beside": measure_beside,
     "pages": measure_pages,
     "startup": measure_startup,
+    "fanout": measure_fanout,
 }
 
 

@@ -66,7 +66,7 @@ def markdown(rows: Sequence[Row], machine: Machine, command: str) -> str:
         _listed(machine.lines()),
         verdict,
         table(rows),
-        f"{_READING} What each ceiling is: `bench/ceiling.py`.",
+        f"{_READING} What each ceiling is: `bench/ceiling.py`, and `bench/bare_streams.py` of streams.",
     ]
     return "\n\n".join(paragraphs) + "\n"
 

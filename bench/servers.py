@@ -123,9 +123,18 @@ def flockd(directory: Path, database: Path | None = None) -> Server:
 
 def ceiling(directory: Path) -> Server:
     """The bare server, on a new database in `directory`."""
+    return _bare("ceiling", directory)
+
+
+def bare_streams(directory: Path) -> Server:
+    """The bare server of streams, on a new database in `directory`."""
+    return _bare("bare_streams", directory)
+
+
+def _bare(module: str, directory: Path) -> Server:
     page_cache = str(StoreSettings.model_validate({}).page_cache_bytes)
-    options = ["--store", str(directory / "ceiling.db"), "--page-cache-bytes", page_cache]
-    return Server("ceiling", [sys.executable, "-m", "bench.ceiling", *options], directory)
+    options = ["--store", str(directory / f"{module}.db"), "--page-cache-bytes", page_cache]
+    return Server(module, [sys.executable, "-m", f"bench.{module}", *options], directory)
 
 
 def _environment() -> dict[str, str]:

@@ -22,6 +22,7 @@ from flockd.api.keys import BOARD, DAEMON, HUB, READS, STREAMS, AgentLoad
 from flockd.board import Board
 from flockd.config import Config
 from flockd.dialects.keys import BATCH, WORKFLOWS, BatchSettings
+from flockd.dialects.runs.batch_files import BATCH_FILES, BatchFiles
 from flockd.domain.moment import HOUR_MS
 from flockd.errors import Unavailable
 from flockd.flock import Flock
@@ -29,12 +30,12 @@ from flockd.logs import set_up_logs
 from flockd.routing import reserved_names
 from flockd.store import sqlite
 from flockd.store.checkpoints import Checkpointer
-from flockd.store.reads import Reads
 from flockd.store.occupancy import Limits
+from flockd.store.reads import Reads
 from flockd.store.verify import verify_path
 from flockd.store.writer import Committed, Writer
 from flockd.streams.hub import Hub
-from flockd.streams.streams import Streams
+from flockd.streams.streams import StreamLimits, Streams
 from flockd.supervisor.supervisor import Supervisor
 from flockd.supervisor.watchdog import Watchdog
 
@@ -61,6 +62,7 @@ class Daemon:
         self.metrics = setup(
             app,
             ApiSettings(
+                name=flock.name,
                 body_bytes=config.limits.body_bytes,
                 bulk_body_bytes=config.limits.bulk_body_bytes,
                 bulk_items=config.limits.bulk_items,
@@ -72,7 +74,7 @@ class Daemon:
                 page=config.server.page,
                 scratch_dir=config.store.path.parent,
             ),
-            dialects.routes(flock.agents()),
+            dialects.routes(flock.agents(), flock.types()),
         )
         app[BATCH] = BatchSettings(
             config.batch.dir, config.batch.items, config.batch.workers, config.batch.file_bytes
@@ -128,10 +130,17 @@ class Daemon:
                 Streams(
                     self.hub,
                     reads,
+                    limits=StreamLimits(
+                        subscribers=config.streams.subscribers,
+                        subscribers_per_address=config.streams.subscribers_per_address,
+                        subscriptions_per_socket=config.streams.subscriptions_per_socket,
+                        message_bytes=config.streams.message_bytes,
+                        filter_values=config.streams.filter_values,
+                        filter_chars=config.streams.filter_chars,
+                    ),
                     heartbeat_seconds=config.streams.heartbeat_seconds,
                     stall_seconds=config.streams.stall_seconds,
                     buffer_bytes=config.streams.buffer_bytes,
-                    subscribers=config.streams.subscribers,
                     page_events=config.streams.page_events,
                     page_bytes=config.streams.page_bytes,
                 )
@@ -140,6 +149,11 @@ class Daemon:
                 Watchdog(config.supervisor.watchdog_milliseconds / 1000, self.metrics.observe_lag)
             )
             app[BOARD], app[READS], app[HUB], app[STREAMS] = board, reads, self.hub, self.streams
+            app[BATCH_FILES] = await stack.enter_async_context(
+                BatchFiles(
+                    self.hub, reads, folder=config.batch.dir, pending=self.path.parent / "batch_files"
+                )
+            )
             self.writer.start()
             await self._recover()
             self.supervisor.start()
@@ -247,9 +261,11 @@ class Daemon:
         return self.writer.unwritable
 
     def occupancy(self) -> Mapping[str, AgentLoad]:
-        busy, ready = self.writer.occupancy.busy, self.writer.occupancy.ready
+        occupancy = self.writer.occupancy
+        busy, ready, paused = occupancy.busy, occupancy.ready, occupancy.paused
         return {
-            name: AgentLoad(busy[name], ready[name]) for name in {*dict(busy.items()), *dict(ready.items())}
+            name: AgentLoad(busy[name], ready[name], name in paused)
+            for name in {*dict(busy.items()), *dict(ready.items()), *paused}
         }
 
     async def verify(self) -> list[str]:

@@ -61,6 +61,13 @@ class InvalidInput(FlockdError):
         return cls.of([FieldProblem(field, issue, code)], message)
 
 
+class Forbidden(FlockdError):
+    """This is not allowed."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
 class NotFound(FlockdError):
     """Not found."""
 
@@ -101,6 +108,18 @@ class IdempotencyMismatch(FlockdError):
 
     code = "IDEMPOTENCY_MISMATCH"
     status = 422
+
+
+class UpgradeRequired(FlockdError):
+    """This route speaks WebSocket: send the headers Connection: Upgrade and Upgrade: websocket."""
+
+    code = "UPGRADE_REQUIRED"
+    status = 426
+
+    def __init__(self) -> None:
+        super().__init__(
+            headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        )
 
 
 class AgentFailed(FlockdError):

@@ -53,7 +53,7 @@ class Route:
     path: str
     """With `{name}` for a variable part. GET answers HEAD too; a slash at the end changes nothing."""
     handler: Handler
-    """Its name is the operation id, the first line of its docstring the summary."""
+    """Its name is the operation id, the first line of its docstring the summary, unless they are given."""
     tag: str
     query: type[BaseModel] | None = None
     """None: a query string is refused."""
@@ -72,22 +72,34 @@ class Route:
     body_media: tuple[str, ...] = (JSON,)
     """What the body may be. Anything but JSON reaches the handler as bytes."""
     response_media: tuple[str, ...] = (JSON,)
+    no_content: str | None = None
+    """When it answers 204; only documents it. None: never."""
     any_query: bool = False
     """A query string is the business of whoever reads the page, and not looked at."""
     documented: bool = True
     """Whether it is an operation of the OpenAPI document."""
+    operation: str | None = None
+    """The operation id, where several routes have one handler."""
+    about: str | None = None
+    """Instead of the handler's docstring."""
 
     @property
     def operation_id(self) -> str:
+        if self.operation is not None:
+            return self.operation
         return getattr(self.handler, "__name__", self.path)
 
     @property
     def summary(self) -> str:
-        return (self.handler.__doc__ or self.operation_id).strip().splitlines()[0].rstrip(".")
+        return (self._about or self.operation_id).strip().splitlines()[0].rstrip(".")
 
     @property
     def description(self) -> str:
-        return " ".join(" ".join((self.handler.__doc__ or "").strip().splitlines()[1:]).split())
+        return " ".join(" ".join(self._about.strip().splitlines()[1:]).split())
+
+    @property
+    def _about(self) -> str:
+        return self.about or self.handler.__doc__ or ""
 
 
 def reserved_names(routes: Iterable[Route]) -> set[str]:

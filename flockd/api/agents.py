@@ -35,21 +35,47 @@ async def list_agents(call: Call[None, None]) -> bytes:
     return orjson.dumps({"agents": agents})
 
 
+async def pause_agent(call: Call[None, None]) -> bytes:
+    """Let none of an agent's runs start.
+
+    What runs goes on, and what would start waits until it is resumed, over restarts, too. One that is paused stays as
+    it is.
+    """
+    return await _paused(call, True)
+
+
+async def resume_agent(call: Call[None, None]) -> bytes:
+    """Let a paused agent's runs start again.
+
+    One that is not paused stays as it is.
+    """
+    return await _paused(call, False)
+
+
+async def _paused(call: Call[None, None], paused: bool) -> bytes:
+    agent, board = _agent(call), call.app[BOARD]
+    await board.pause_agent(agent, paused)
+    load = call.app[DAEMON].occupancy().get(agent.name, _IDLE)
+    return orjson.dumps(_document(agent, board.types, load))
+
+
 def _document(agent: Agent, types: Types, load: AgentLoad) -> dict[str, Any]:
     subscription = agent.subscription
     return {
         "name": agent.name,
         "description": agent.description,
-        "subscriptions": [{"types": subscription.types, "mode": subscription.mode}],
+        "subscriptions": [{"types": subscription.types, "mode": subscription.mode}]
+        if subscription.types
+        else [],  # only its schedule starts it
         "outputs": agent.outputs,
         "kind": agent.kind,
         "labels": sorted(agent.labels),
         "tenant": agent.tenant,
-        "status": "running" if load.running else "idle",
+        "status": "paused" if load.paused else "running" if load.running else "idle",
         "running": load.running,
         "queued": load.queued,
         "input_schema": _inputs(subscription.types, types)
-        if subscription.joins
+        if subscription.joins or not subscription.types
         else _any_of(subscription.types, types),
         "output_schema": _any_of(agent.outputs, types) if agent.outputs else None,
     }
@@ -89,7 +115,14 @@ async def run_agent(call: Call[None, RunBody]) -> bytes | web.StreamResponse:
     ]
     record = idempotency(call, call.parsed)
     with app[HUB].watch_end(given_id) as watch:
-        published = await board.run_agent(agent, inputs, cascade=body.cascade, idempotency=record)
+        published = await board.run_agent(
+            agent,
+            inputs,
+            cascade=body.cascade,
+            correlation_id=given_id,
+            priority=priority(body.priority),
+            idempotency=record,
+        )
         if published.answer is not None:
             return again(published.answer)
         timeout = min(body.timeout, settings.sync_wait_seconds)

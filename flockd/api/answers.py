@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from flockd.api.bodies import PriorityWord
 from flockd.api.queries import VisibilityKind
 from flockd.api.wire_types import Id, Time
+from flockd.domain.question import QuestionState
 from flockd.domain.run import RunState, WaitReason
 from flockd.domain.visibility import Visibility
 
@@ -156,7 +157,9 @@ class Agent(BaseModel):
     kind: str = Field(description="Of its engine.")
     labels: list[str]
     tenant: str | None
-    status: Literal["idle", "running"]
+    status: Literal["idle", "running", "paused"] = Field(
+        description="paused: none of its runs starts; some may still run."
+    )
     running: int
     queued: int
     input_schema: dict[str, Any]
@@ -228,6 +231,9 @@ class Correlation(BaseModel):
     name: str | None
     priority: PriorityWord | None
     batch_id: str | None = Field(description="The batch whose item it is.")
+    causes: list[str] = Field(
+        description="The workflows whose artifacts were gathered for the run that began it."
+    )
     started_at: Time | None
     last_activity_at: Time | None
     completed_at: Time | None
@@ -288,6 +294,101 @@ class Runs(BaseModel):
     offset: int
 
 
+class Question(BaseModel):
+    """What a run asks, and waits for without holding anything."""
+
+    id: Id
+    key: str = Field(description="Names it within its run.")
+    text: str
+    schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema of the answer.")
+    state: QuestionState
+    agent: str
+    run_id: Id
+    correlation_id: Id
+    asked_at: Time
+    due_at: Time | None = Field(description="When it expires; null: never.")
+    answered_at: Time | None
+    answer: Any = Field(description="Null while there is none.")
+    answered_by: str | None
+
+
+class Questions(BaseModel):
+    """A page of questions."""
+
+    questions: list[Question]
+    total: int
+    total_exact: bool
+    limit: int
+    offset: int
+
+
+class RuleCheck(BaseModel):
+    """What one rule says of the artifact."""
+
+    rule: str
+    passed: bool
+    detail: str
+
+
+class Explained(BaseModel):
+    """Why an artifact woke an agent, or did not."""
+
+    woke: bool = Field(description="Whether a run of the agent has it among its inputs.")
+    reason: str = Field(description="For people.")
+    rule: str | None = Field(
+        description="What stands in the way: of waking it, or of the start of the run. Null where nothing does."
+    )
+    checks: list[RuleCheck] = Field(
+        description="Every rule, in the order in which they are asked, as they are today."
+    )
+    run_id: Id | None
+
+
+class ArtifactNode(BaseModel):
+    """An artifact of a workflow, without its payload."""
+
+    id: Id
+    kind: Literal["artifact"]
+    seq: int
+    type: str
+    produced_by: str
+    correlation_id: Id = Field(description="Another one's, where a run of this workflow took it from there.")
+    created_at: Time
+    payload_size: int = Field(description="Bytes.")
+
+
+class RunNode(BaseModel):
+    """A run of a workflow."""
+
+    id: Id
+    kind: Literal["run"]
+    agent: str
+    state: RunState
+    reason: WaitReason | None
+    attempt: int
+    correlation_id: Id
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
+
+
+class Edge(BaseModel):
+    """An artifact went into a run, or came out of it."""
+
+    from_: Id = Field(alias="from")
+    to: Id
+
+
+class Graph(BaseModel):
+    """How a workflow grew: artifacts, the runs that took them, and what those made."""
+
+    nodes: list[Annotated[ArtifactNode | RunNode, Field(discriminator="kind")]] = Field(
+        description="Artifacts by seq, then runs in the order in which they were made."
+    )
+    edges: list[Edge] = Field(description="Between nodes that are here.")
+    truncated: bool = Field(description="Whether there is more than `limit` allows.")
+
+
 class ArtifactType(BaseModel):
     """One artifact type."""
 
@@ -301,6 +402,33 @@ class ArtifactTypes(BaseModel):
     """A page of artifact types, by name."""
 
     types: list[ArtifactType]
+    total: int
+    limit: int
+    offset: int
+
+
+class TimerTarget(BaseModel):
+    """What a timer does; one of the two."""
+
+    publish: str | None = Field(description="The type of the artifact that it publishes.")
+    run: str | None = Field(description="The agent that it starts, without inputs.")
+
+
+class Timer(BaseModel):
+    """A timer. Its firings are the workflows of its name."""
+
+    name: str
+    schedule: str = Field(description="In words.", examples=["daily at 09:00 (Europe/Berlin)"])
+    target: TimerTarget
+    next_due_at: Time | None = Field(description="Null: it is over.")
+    fired: int = Field(description="How often, since it was declared as it is now.")
+    last_fired_at: Time | None
+
+
+class Timers(BaseModel):
+    """A page of timers, by name."""
+
+    timers: list[Timer]
     total: int
     limit: int
     offset: int

@@ -89,6 +89,12 @@ class RunBody(BodyModel):
     priority: PriorityWord | None = None
 
 
+class AnswerBody(BodyModel):
+    """The answer to a question."""
+
+    answer: Any = Field(description="What the question's schema asks for.", examples=[True])
+
+
 class ResetBody(BodyModel):
     """Says that the board is really to be emptied."""
 

@@ -43,6 +43,7 @@ def _not_found(correlation_id: str) -> dict[str, Any]:
         "name": None,
         "priority": None,
         "batch_id": None,
+        "causes": [],
         "started_at": None,
         "last_activity_at": None,
         "completed_at": None,
@@ -69,4 +70,27 @@ async def cancel_correlation(call: Call[None, None]) -> bytes:
     """
     correlation_id = identity(call, "correlation_id", "Correlation")
     correlation = await call.app[BOARD].cancel_correlation(correlation_id)
+    return orjson.dumps(correlation.document())
+
+
+async def pause_correlation(call: Call[None, None]) -> bytes:
+    """Let nothing of a workflow start.
+
+    What runs goes on, and what would start waits until it is resumed, over restarts, too. One that is paused, or
+    over, stays as it is.
+    """
+    return await _paused(call, True)
+
+
+async def resume_correlation(call: Call[None, None]) -> bytes:
+    """Let a paused workflow go on.
+
+    One that is not paused stays as it is.
+    """
+    return await _paused(call, False)
+
+
+async def _paused(call: Call[None, None], paused: bool) -> bytes:
+    correlation_id = identity(call, "correlation_id", "Correlation")
+    correlation = await call.app[BOARD].pause_correlation(correlation_id, paused)
     return orjson.dumps(correlation.document())

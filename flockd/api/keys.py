@@ -16,8 +16,10 @@ from flockd.streams.streams import Streams
 
 
 class ApiSettings(NamedTuple):
-    """What the routes need of the configuration: the settings of these names in `[limits]`, and a folder."""
+    """What the routes need of the configuration: the settings of these names in `[limits]`, a name and a folder."""
 
+    name: str
+    """The flock's, which is the title of the API's documents."""
     body_bytes: int
     bulk_body_bytes: int
     bulk_items: int
@@ -37,6 +39,8 @@ class AgentLoad(NamedTuple):
 
     running: int
     queued: int
+    paused: bool = False
+    """None of its runs starts until it is resumed."""
 
 
 class Daemon(Protocol):
@@ -55,7 +59,7 @@ class Daemon(Protocol):
         ...
 
     def occupancy(self) -> Mapping[str, AgentLoad]:
-        """The load of each agent that has any."""
+        """The load of each agent that has any, or is paused."""
         ...
 
     async def verify(self) -> list[str]:

@@ -11,6 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from flockd.streams.streams import StreamFigures
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _RUN_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
@@ -31,10 +33,7 @@ class BoardFigures(NamedTuple):
     """0 where nothing is ready."""
     head: int
     """Seq of the newest event."""
-    subscribers: int
-    """Open streams."""
-    cut_readers: int
-    """Streams that were cut since the process began, because their readers took nothing."""
+    streams: StreamFigures
     ready: bool
     """Whether the daemon takes work."""
 
@@ -134,10 +133,27 @@ class _Figures(Collector):
             value=figures.oldest_ready_seconds,
         )
         yield GaugeMetricFamily("flockd_log_head", "Seq of the newest event", value=figures.head)
-        yield GaugeMetricFamily("flockd_stream_subscribers", "Open streams", value=figures.subscribers)
-        yield CounterMetricFamily(
-            "flockd_stream_readers_cut",
-            "Streams whose readers took nothing and were cut",
-            value=figures.cut_readers,
-        )
+        yield from _stream_figures(figures.streams)
         yield GaugeMetricFamily("flockd_ready", "1 while the daemon takes work", value=float(figures.ready))
+
+
+def _stream_figures(streams: StreamFigures) -> Iterator[Metric]:
+    subscribers = GaugeMetricFamily("flockd_stream_subscribers", "Open streams, by medium", labels=["medium"])
+    for medium, count in streams.subscribers.items():
+        subscribers.add_metric([medium], count)
+    yield subscribers
+    yield CounterMetricFamily("flockd_stream_events_sent", "Events sent, of all streams", streams.events_sent)
+    yield CounterMetricFamily("flockd_stream_bytes_sent", "Bytes sent, of all streams", streams.bytes_sent)
+    yield GaugeMetricFamily(
+        "flockd_stream_lag_events",
+        "How far the slowest reader is behind the newest event",
+        streams.lag_events,
+    )
+    yield GaugeMetricFamily(
+        "flockd_stream_disk_readers", "Readers that are served from disk", streams.disk_readers
+    )
+    yield CounterMetricFamily(
+        "flockd_stream_readers_cut",
+        "Streams whose readers took nothing and were cut",
+        streams.cut_readers,
+    )

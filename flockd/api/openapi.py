@@ -41,6 +41,13 @@ _PARTS: dict[str, Json] = {
     "artifact_id": {"description": "The id of an artifact.", "schema": {"type": "string", "format": "uuid"}},
     "run_id": {"description": "The id of a run.", "schema": {"type": "string", "format": "uuid"}},
     "correlation_id": {"description": "The id of a workflow.", "schema": {"type": "string", "minLength": 1}},
+    "execution_id": {
+        "description": "The id of an execution.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
+    "question_id": {"description": "The id of a question.", "schema": {"type": "string", "format": "uuid"}},
+    "session_id": {"description": "The id of a session.", "schema": {"type": "string", "format": "uuid"}},
+    "batch_id": {"description": "The id of a batch.", "schema": {"type": "string", "format": "uuid"}},
     "name": {
         "description": "The name of an agent; case, - and _ do not count.",
         "schema": {"type": "string", "minLength": 1},
@@ -51,8 +58,12 @@ _TAGS = {
     "agents": "Who is woken by them.",
     "correlations": "Workflows: everything that grew from one publication.",
     "runs": "Each piece of work of an agent.",
+    "questions": "What runs ask people.",
     "types": "What artifacts may be.",
     "events": "The log, live.",
+    "flock": "Runs and batches, by the routes of Flock's REST server; under /api, too.",
+    "executions": "Executions of flows; each flow has a tag of its own.",
+    "workflows": "Workflows that are asked for by name, and how far they are.",
     "admin": "Checking, copying and emptying the board.",
     "operations": "For probes and dashboards.",
     "pages": "For people.",
@@ -70,7 +81,7 @@ def document(routes: Sequence[Route], version: str, settings: ApiSettings) -> Js
     used = dict.fromkeys(route.tag for route in shown)
     found = {
         "openapi": "3.1.0",
-        "info": {"title": "flockd", "version": version, "description": DESCRIPTION},
+        "info": {"title": settings.name, "version": version, "description": DESCRIPTION},
         "tags": [{"name": tag, "description": _TAGS.get(tag, "")} for tag in used],
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
@@ -225,11 +236,15 @@ def _responses(route: Route, refs: Refs) -> Json:
     else:
         content = {media: {"schema": {"type": "string"}} for media in route.response_media}
     responses: Json = {"200": {"description": "Done.", "headers": dict(request_id), "content": content}}
+    if not content:
+        responses = {"101": {"description": "The WebSocket is open.", "headers": dict(request_id)}}
     if route.publishes:
         responses["200"]["headers"]["Idempotency-Replayed"] = {
             "schema": {"type": "string", "enum": ["true"]},
             "description": "Present where this key was used before: nothing new was stored.",
         }
+    if route.no_content is not None:
+        responses["204"] = {"description": route.no_content, "headers": dict(request_id)}
     for error in _errors(route):
         status = str(error.status)
         sentence = HTTPStatus(error.status).phrase + ": " + (error.__doc__ or "").strip().splitlines()[0]

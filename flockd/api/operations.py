@@ -52,8 +52,7 @@ async def metrics(call: Call[None, None]) -> web.StreamResponse:
             if oldest_ready_at is None
             else max(0.0, (now_ms() - oldest_ready_at) / 1000),
             head=position.head,
-            subscribers=streams.count,
-            cut_readers=streams.cut_readers,
+            streams=streams.figures(),
             ready=daemon.state == "ready",
         )
     )

@@ -7,14 +7,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from flockd.api.wire_types import Id, QueryBool, QueryInt, QueryMoment, QuerySeq
-from flockd.domain.event import LIVE_ONLY, EventKind
-from flockd.domain.filter import EventFilter
 from flockd.domain.run import RunState
-from flockd.errors import InvalidInput, nearest
 from flockd.store.reads import ArtifactFilter
 
 VisibilityKind = Literal["Private", "Labelled", "Tenant", "Public"]
 CorrelationWord = Literal["active", "completed", "failed", "cancelled"]
+QuestionWord = Literal["all", "open", "answered", "expired", "cancelled"]
 
 
 class QueryModel(BaseModel):
@@ -99,32 +97,58 @@ class CorrelationPage(Page):
     )
 
 
-class EventsWanted(QueryModel):
-    """Which events of the log, and from where. All filters are combined; of repeated ones any."""
+class QuestionPage(Page):
+    """A page of questions, newest first."""
+
+    state: QuestionWord = Field("open", description="In this state, or `all`.")
+
+
+class ExplainWanted(QueryModel):
+    """Which artifact and which agent."""
+
+    artifact: Id = Field(description="The id of the artifact.")
+    agent: str = Field(min_length=1, description="The name of the agent; case, - and _ do not count.")
+
+
+class GraphWanted(QueryModel):
+    """How much of a workflow."""
+
+    limit: QueryInt = Field(1000, ge=1, le=5000, description="Runs, and artifacts, at most: the first ones.")
+
+
+class EventsFilter(QueryModel):
+    """Which events of the log. All fields are combined; of repeated ones any, of tags all."""
 
     kind: list[str] = Field([], description="Kinds of events.", examples=[["artifact.published"]])
     agent: list[str] = Field([], description="Of these agents.")
     type: list[str] = Field([], description="With an artifact of these types.")
+    produced_by: list[str] = Field(
+        [], description='With an artifact by these agents, or by "external": what clients published.'
+    )
+    tag: list[str] = Field([], description="With an artifact that has all of these tags.")
+    partition_key: list[str] = Field([], description="With an artifact of these partition keys.")
+    where: list[str] = Field(
+        [],
+        description="With an artifact whose payload makes this true: a JMESPath expression of fields, indexes, "
+        "literals, comparisons, &&, ||, !, contains, starts_with, ends_with and length.",
+        examples=[["score >= `7`"]],
+    )
+
+
+class EventsWanted(EventsFilter):
+    """Which events of the log, and from where."""
+
     correlation_id: list[Id] = Field([], description="Of these workflows.")
     after: QuerySeq | None = Field(None, description="Only events past this seq.")
     from_: Literal["start"] | None = Field(
         None, alias="from", description="The whole log; without it and `after`: from now."
     )
 
-    def filter(self) -> EventFilter:
-        """Raises InvalidInput for a kind that there is not."""
-        for kind in self.kind:
-            if kind not in _KINDS:
-                near = nearest(kind, _KINDS)
-                hint = f"; did you mean {near}?" if near else ""
-                raise InvalidInput.field("kind", f"There is no event of this kind{hint}", "unknown_kind")
-        return EventFilter(
-            kinds=frozenset(self.kind),
-            agents=frozenset(self.agent),
-            types=frozenset(self.type),
-            correlation_ids=frozenset(self.correlation_id),
-        )
 
+class WorkflowEventsWanted(EventsFilter):
+    """Which events of one workflow, and from where."""
 
-_KINDS = frozenset(kind.value for kind in EventKind) - (LIVE_ONLY - {EventKind.run_output})
-"""What a filter may name; what concerns the stream itself is always sent."""
+    after: QuerySeq | None = Field(
+        None, description="Only events past this seq; without it from the beginning."
+    )
+    wait: QueryBool = Field(False, description="Wait for a workflow that is not there yet.")

@@ -10,15 +10,20 @@ from flockd.api import (
     artifacts,
     correlations,
     events,
+    explain,
+    graph,
     operations,
     pages,
+    questions,
     runs,
     schema,
+    socket,
+    timers,
 )
 from flockd.api import answers as answer
 from flockd.api import bodies as body
 from flockd.api import queries as query
-from flockd.errors import AgentFailed, Conflict, NotFound, TimedOut, Unavailable
+from flockd.errors import AgentFailed, Conflict, Forbidden, NotFound, TimedOut, Unavailable, UpgradeRequired
 from flockd.routing import JSON, NDJSON, Route
 
 # fmt: off
@@ -32,19 +37,33 @@ ROUTES: tuple[Route, ...] = (
 
     Route("GET", "/api/v1/agents", agents.list_agents, "agents", response=answer.Agents),
     Route("POST", "/api/v1/agents/{name}/run", agents.run_agent, "agents", body=body.RunBody, response=answer.RunResult, errors=(NotFound, AgentFailed, TimedOut), publishes=True),
+    Route("POST", "/api/v1/agents/{name}/pause", agents.pause_agent, "agents", response=answer.Agent, errors=(NotFound, Unavailable)),
+    Route("POST", "/api/v1/agents/{name}/resume", agents.resume_agent, "agents", response=answer.Agent, errors=(NotFound, Unavailable)),
     Route("GET", "/api/v1/agents/{name}/history-summary", agents.agent_history, "agents", query=query.ArtifactsWanted, response=answer.AgentHistory, errors=(NotFound,)),
 
     Route("GET", "/api/v1/correlations", correlations.list_correlations, "correlations", query=query.CorrelationPage, response=answer.Correlations),
     Route("GET", "/api/v1/correlations/{correlation_id}/status", correlations.correlation_status, "correlations", response=answer.CorrelationStatus),
+    Route("GET", "/api/v1/correlations/{correlation_id}/graph", graph.correlation_graph, "correlations", query=query.GraphWanted, response=answer.Graph, errors=(NotFound,)),
     Route("POST", "/api/v1/correlations/{correlation_id}/cancel", correlations.cancel_correlation, "correlations", response=answer.Correlation, errors=(NotFound, Unavailable)),
+    Route("POST", "/api/v1/correlations/{correlation_id}/pause", correlations.pause_correlation, "correlations", response=answer.Correlation, errors=(NotFound, Unavailable)),
+    Route("POST", "/api/v1/correlations/{correlation_id}/resume", correlations.resume_correlation, "correlations", response=answer.Correlation, errors=(NotFound, Unavailable)),
 
     Route("GET", "/api/v1/runs", runs.list_runs, "runs", query=query.RunPage, response=answer.Runs),
     Route("GET", "/api/v1/runs/{run_id}", runs.get_run, "runs", response=answer.Run, errors=(NotFound,)),
     Route("POST", "/api/v1/runs/{run_id}/cancel", runs.cancel_run, "runs", response=answer.Run, errors=(NotFound, Unavailable)),
     Route("POST", "/api/v1/runs/{run_id}/retry", runs.retry_run, "runs", response=answer.Run, errors=(NotFound, Conflict), starts_work=True),
 
+    Route("GET", "/api/v1/questions", questions.list_questions, "questions", query=query.QuestionPage, response=answer.Questions),
+    Route("GET", "/api/v1/questions/{question_id}", questions.get_question, "questions", response=answer.Question, errors=(NotFound,)),
+    Route("POST", "/api/v1/questions/{question_id}/answer", questions.answer_question, "questions", body=body.AnswerBody, response=answer.Question, errors=(NotFound, Conflict), starts_work=True),
+
+    Route("GET", "/api/v1/explain", explain.explain_artifact, "artifacts", query=query.ExplainWanted, response=answer.Explained, errors=(NotFound,)),
+
+    Route("GET", "/api/v1/timers", timers.list_timers, "timers", query=query.Page, response=answer.Timers),
     Route("GET", "/api/v1/types", artifact_types.list_types, "types", query=query.Page, response=answer.ArtifactTypes),
-    Route("GET", "/api/v1/events", events.stream_events, "events", query=query.EventsWanted, response_media=("text/event-stream",), errors=(Unavailable,)),
+    Route("GET", "/api/v1/events", events.stream_events, "events", query=query.EventsWanted, response_media=events.MEDIA, errors=(Unavailable,)),
+    Route("GET", "/api/v1/correlations/{correlation_id}/events", events.stream_workflow, "events", query=query.WorkflowEventsWanted, response_media=events.MEDIA, no_content="The cursor is past its end.", errors=(NotFound, Unavailable)),
+    Route("GET", "/api/v1/ws", socket.open_socket, "events", errors=(Forbidden, UpgradeRequired, Unavailable), documented=False),
 
     Route("POST", "/api/v1/admin/verify", admin.verify_board, "admin", response=answer.Verified),
     Route("POST", "/api/v1/admin/reset", admin.reset_board, "admin", body=body.ResetBody, response=answer.WasReset, starts_work=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from flockd import __version__
-from flockd.cli import admin, check, publish, run, serve, status, tail
+from flockd.cli import admin, batch, check, publish, run, serve, status, tail
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +22,7 @@ for _verb in (
     check.check,
     publish.publish,
     run.run,
+    batch.batch,
     status.status,
     tail.tail,
     admin.verify,

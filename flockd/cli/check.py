@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from flockd.cli.show import print_json
 
 if TYPE_CHECKING:
     from flockd.config import Config
+    from flockd.domain.agent import Agent
     from flockd.flock import Flock
 
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 @config_option
 @json_option
 def check(target: str | None, config_file: Path | None, as_json: bool) -> None:
-    """Load the configuration and the flock as `serve` does, and print its types and agents."""
+    """Load the configuration and the flock as `serve` does, and print what it declares."""
     settings = load_config(config_file)
     flock = load_target(settings, target)
     asyncio.run(_compose(settings, flock))
+    for warning in flock.warnings():
+        click.echo(f"Warning: {warning}", err=True)
     if as_json:
         print_json(_document(flock))
     else:
@@ -44,7 +47,7 @@ async def _compose(settings: Config, flock: Flock) -> None:
 
 
 def _document(flock: Flock) -> dict[str, Any]:
-    """Types and agents in the shapes of `GET /api/v1/types` and `GET /api/v1/agents`."""
+    """Types and agents (flows among them) in the shapes of `GET /api/v1/types` and `GET /api/v1/agents`."""
     return {
         "types": [
             {
@@ -58,12 +61,23 @@ def _document(flock: Flock) -> dict[str, Any]:
         "agents": [
             {
                 "name": agent.name,
+                "kind": agent.kind,
                 "description": agent.description,
                 "subscriptions": [{"types": list(agent.subscription.types), "mode": agent.subscription.mode}],
                 "outputs": list(agent.outputs),
             }
             for agent in flock.agents().values()
         ],
+        "workflows": [
+            {
+                "name": workflow.name,
+                "description": workflow.description,
+                "start": workflow.start,
+                "phases": [{"name": phase.name, "types": list(phase.types)} for phase in workflow.phases],
+            }
+            for workflow in flock.workflows()
+        ],
+        "warnings": flock.warnings(),
     }
 
 
@@ -72,28 +86,59 @@ def _print_tables(flock: Flock) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    types = Table(Column("type", no_wrap=True), "fields", title="Types", title_justify="left")
-    for kind in flock.types().values():
-        types.add_row(Text(kind.name), Text("\n".join(field_lines(kind.schema))))
-    agents = Table(
-        Column("agent", no_wrap=True),
-        Column("wakes on", no_wrap=True),
-        Column("publishes", no_wrap=True),
-        Column("what it does", ratio=1),
-        title="Agents",
-        title_justify="left",
-    )
-    for agent in flock.agents().values():
-        between = " and\n" if agent.subscription.mode == "all" else " or\n"
-        agents.add_row(
-            Text(agent.name),
-            Text(between.join(agent.subscription.types)),
-            Text("\n".join(agent.outputs)),
-            Text(agent.description),
+    def table(title: str, *columns: str, rows: Iterable[tuple[str, ...]]) -> Table:
+        """The last column takes the room that is left."""
+        *names, last = columns
+        made = Table(
+            *(Column(name, no_wrap=True) for name in names),
+            Column(last, ratio=1),
+            title=title,
+            title_justify="left",
         )
+        for row in rows:
+            made.add_row(*map(Text, row))
+        return made
+
+    everyone = flock.agents().values()
+    flows = [agent for agent in everyone if agent.kind == "flow"]
     console = Console()
-    console.print(types)
-    console.print(agents)
+    console.print(table("Types", "type", "fields", rows=_type_rows(flock)))
+    console.print(
+        table(
+            "Agents",
+            "agent",
+            "wakes on",
+            "publishes",
+            "what it does",
+            rows=(_agent_row(agent) for agent in everyone if agent.kind != "flow"),
+        )
+    )
+    if flows:
+        console.print(
+            table("Flows", "flow", "request", "result", "what it does", rows=map(_agent_row, flows))
+        )
+    if flock.workflows():
+        console.print(
+            table(
+                "Workflows", "workflow", "starts with", "phases", "what it does", rows=_workflow_rows(flock)
+            )
+        )
+
+
+def _type_rows(flock: Flock) -> Iterator[tuple[str, ...]]:
+    for kind in flock.types().values():
+        yield kind.name, "\n".join(field_lines(kind.schema))
+
+
+def _agent_row(agent: Agent) -> tuple[str, ...]:
+    between = " and\n" if agent.subscription.mode == "all" else " or\n"
+    return agent.name, between.join(agent.subscription.types), "\n".join(agent.outputs), agent.description
+
+
+def _workflow_rows(flock: Flock) -> Iterator[tuple[str, ...]]:
+    for workflow in flock.workflows():
+        phases = (f"{phase.name}: " + ",\n  ".join(phase.types) for phase in workflow.phases)
+        yield workflow.name, workflow.start, "\n".join(phases), workflow.description
 
 
 def field_lines(schema: Mapping[str, Any]) -> list[str]:

@@ -86,7 +86,7 @@ class Daemon:
                 headers=headers,
                 timeout=timeout,
             ) as response:
-                if response.status != 200:
+                if response.status not in (200, 204):
                     raise await self._refusal(response)
                 yield response
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):

@@ -74,9 +74,10 @@ async def _run(
     key: str | None,
 ) -> Any:
     async with connect(url) as daemon:
-        input_type = type_name or await _only_type(daemon, agent)
+        input_types = [type_name] if type_name else await _only_types(daemon, agent)
         body["inputs"] = [
-            {"type": input_type, "payload": await build_payload(daemon, input_type, data, settings)}
+            {"type": name, "payload": await build_payload(daemon, name, data, settings)}
+            for name in input_types
         ]
         return await daemon.post(
             f"/api/v1/agents/{quote(agent, safe='')}/run",
@@ -86,8 +87,8 @@ async def _run(
         )
 
 
-async def _only_type(daemon: Daemon, name: str) -> str:
-    """The one type that the agent subscribes to. Raises DaemonError for several, or no such agent."""
+async def _only_types(daemon: Daemon, name: str) -> list[str]:
+    """The one type that the agent subscribes to, if any. Raises DaemonError for several, or no such agent."""
     agents = (await daemon.get("/api/v1/agents"))["agents"]
     found = next((agent for agent in agents if fold(agent["name"]) == fold(name)), None)
     if found is None:
@@ -95,6 +96,6 @@ async def _only_type(daemon: Daemon, name: str) -> str:
     types = list(
         dict.fromkeys(taken for subscription in found["subscriptions"] for taken in subscription["types"])
     )
-    if len(types) != 1:
+    if len(types) > 1:
         raise DaemonError(f"{name} takes {', '.join(types)}: say which with --type.")
-    return str(types[0])
+    return types

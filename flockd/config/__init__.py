@@ -14,20 +14,24 @@ from flockd.config.sections import (
     SupervisorSettings,
     sqlite_path,
 )
-from flockd.config.tables import AgentTable, TypeTable
+from flockd.config.tables import TABLES, AgentTable, FlowTable, PhaseTable, TypeTable, WorkflowTable
 
 __all__ = [
+    "TABLES",
     "AgentTable",
     "AuthSettings",
     "Config",
     "ConfigError",
+    "FlowTable",
     "LimitSettings",
     "LogSettings",
+    "PhaseTable",
     "ServerSettings",
     "ShutdownSettings",
     "StoreSettings",
     "StreamSettings",
     "SupervisorSettings",
     "TypeTable",
+    "WorkflowTable",
     "sqlite_path",
 ]

@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -37,7 +37,7 @@ from flockd.config.sections import (
     StreamSettings,
     SupervisorSettings,
 )
-from flockd.config.tables import AgentTable, TypeTable
+from flockd.config.tables import TABLES, AgentTable, FlowTable, TypeTable, WorkflowTable
 
 ENV_PREFIX = "FLOCKD_"
 ENV_DELIMITER = "__"
@@ -90,6 +90,10 @@ class Config(BaseSettings):
         default=[], description="Artifact types that are declared here, [[types]]."
     )
     agents: list[AgentTable] = Field(default=[], description="Agents that are declared here, [[agents]].")
+    flows: list[FlowTable] = Field(default=[], description="Flows that are declared here, [[flows]].")
+    workflows: list[WorkflowTable] = Field(
+        default=[], description="Workflows that are declared here, [[workflows]]."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -280,9 +284,9 @@ def _sentence(problem: ErrorDetails, origins: Mapping[tuple[str, ...], str]) -> 
             return f"{origin}: {setting} is missing."
         case "model_type":
             return f"{origin}: {setting} must be a table, written [{setting}]."
-        case "list_type" if names[0] in ("types", "agents"):
+        case "list_type" if setting in TABLES:
             return f"{origin}: {setting} must be a list of tables, written [[{setting}]]."
-    expectation = re.sub(r"^(Input|Value|String) |, unable to parse.*", "", problem["msg"])
+    expectation = re.sub(r"^(Input|Value|String|List) |, unable to parse.*", "", problem["msg"])
     return f"{setting} is {problem['input']!r}, but it {expectation} ({origin})."
 
 
@@ -300,7 +304,7 @@ def _nearest_setting(location: tuple[int | str, ...]) -> str:
         *Config.model_fields,
         *(f"{section}.{key}" for section, keys in _sections().items() for key in keys),
     }
-    table = _table_of(str(parents[0])) if parents else None
+    table = _table_at(parents) if parents else None
     siblings = [field.alias or key for key, field in table.model_fields.items()] if table else []
     close = difflib.get_close_matches(str(name), siblings, n=1)
     elsewhere = [setting for setting in sorted(everywhere) if setting.partition(".")[2] == name]
@@ -309,8 +313,16 @@ def _nearest_setting(location: tuple[int | str, ...]) -> str:
     )
 
 
-def _table_of(section: str) -> type[BaseModel] | None:
-    if section in ("types", "agents"):
-        return TypeTable if section == "types" else AgentTable
-    annotation = Config.model_fields[section].annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+def _table_at(location: Iterable[int | str]) -> type[BaseModel] | None:
+    """The model of the table at a location: of a section, or of one in a list of tables; None for other values."""
+    table: type[BaseModel] = Config
+    for name in location:
+        if isinstance(name, int):
+            continue
+        annotation = table.model_fields[name].annotation
+        of_list = get_args(annotation)
+        value = of_list[0] if of_list else annotation
+        if not isinstance(value, type) or not issubclass(value, BaseModel):
+            return None
+        table = value
+    return table

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from flockd.config.load import Config
 from flockd.config.sections import KIB, MIB, Section
-from flockd.config.tables import AgentTable, TypeTable
+from flockd.config.tables import TABLES
 
 COMMENT_WIDTH = 100
 
@@ -21,7 +21,7 @@ _TOML_HEAD = """\
 # Written by `python -m flockd.config toml`."""
 
 _TOML_TABLES = """\
-# Artifact types and agents without a line of Python; docs/settings.md lists every key.
+# Artifact types, agents, flows and workflows without a line of Python; docs/settings.md lists every key.
 #
 # [[types]]
 # name = "Ticket"
@@ -33,7 +33,16 @@ _TOML_TABLES = """\
 # input = "subject: str | what it is about"
 # output = "queue: str | who takes it"
 # max_concurrency = 4
-# timeout = "30s\""""
+# timeout = "30s"
+#
+# [[flows]]
+# name = "poem_flow"
+# class = "poems.flow:PoemFlow"         # with kickoff() or kickoff_async() and a state
+#
+# [[workflows]]
+# name = "support"
+# start = "Ticket"
+# phases = [{name = "triage", types = ["TriageOutput"]}]"""
 
 _PAGE_HEAD = """\
 # Settings
@@ -64,7 +73,9 @@ class Setting(NamedTuple):
 
     @property
     def literal(self) -> str:
-        """The default as TOML."""
+        """The default as TOML, which has no word for nothing."""
+        if self.default is None:
+            return '""'
         if isinstance(self.default, int) and not isinstance(self.default, bool) and self.default >= 10_000:
             return f"{self.default:_}"
         return json.dumps(str(self.default) if isinstance(self.default, Path) else self.default)
@@ -121,10 +132,11 @@ def settings_page() -> str:
         blocks.append(f"## {name or 'Outside of any section'}")
         blocks += [sentence] if sentence else []
         blocks.append(_markdown_table(("setting", "default", "what and why"), rows))
-    for name, model in (("types", TypeTable), ("agents", AgentTable)):
+    for name, model in TABLES.items():
+        own = inspect.get_annotations(model)  # before what it has in common with others
         rows = [
             (f"`{field.alias or key}`", "required" if field.is_required() else "", field.description or "")
-            for key, field in model.model_fields.items()
+            for key, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in own)
         ]
         blocks += [
             f"## [[{name}]]",

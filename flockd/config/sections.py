@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -313,6 +313,28 @@ class StreamSettings(Section):
         default=256 * KIB, description="Bytes that wait for one subscriber. Bounds what a slow reader costs."
     )
     subscribers: Count = Field(default=10_000, description="Open streams. Past it a new one gets 503.")
+    subscribers_per_address: Count = Field(
+        default=8000,
+        description="Open streams of one client address, so that no client takes every place. High, because behind "
+        "a proxy everybody has the proxy's address.",
+    )
+    subscriptions_per_socket: Count = Field(
+        default=100,
+        description="Subscriptions of one WebSocket. They share its buffer, and each costs a look at every event.",
+    )
+    message_bytes: Size = Field(
+        default=2 * MIB,
+        description="The largest message that a client may send over a WebSocket: a publication of "
+        "limits.body_bytes with what is around it. A larger one closes the socket with code 1009.",
+    )
+    filter_values: Count = Field(
+        default=200,
+        description="Values of one filter of events, all its fields together. It is evaluated for every event.",
+    )
+    filter_chars: Count = Field(
+        default=2000,
+        description="Characters of one of these values. What a where expression costs grows with its length.",
+    )
     page_events: Count = Field(
         default=500,
         description="Events read from disk at once. The read is closed before the page is sent, so "
@@ -326,7 +348,7 @@ class StreamSettings(Section):
 class BatchSettings(Section):
     """What batches may be (`POST /run/batch`), and where their files are."""
 
-    dir: Path | None = Field(
+    dir: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = Field(
         default=None,
         description="The folder below which CSV files are read and results are written. Empty: batches take "
         "no files, since whoever may start one would read what the daemon can read.",

@@ -18,7 +18,6 @@ import orjson
 from flockd.domain.artifact import Artifact
 from flockd.domain.event import ENDED, LIVE_ONLY, Event, EventKind
 from flockd.errors import FlockdError, NotFound, Unavailable
-from flockd.streams.encode import Encoder
 
 _FRAME_OVERHEAD_BYTES = 1500
 """About what a frame weighs beside its data and payload, which it holds twice: as stored and as sent."""
@@ -28,23 +27,23 @@ _WATCH_BYTES = 4 << 20
 
 
 class Frame:
-    """One event and its encoded forms, each made when the first subscriber needs it and then shared."""
+    """One event and its JSON, made when the first subscriber needs it and then shared by all, on every transport."""
 
-    __slots__ = ("_encoded", "event", "weight")
+    __slots__ = ("_body", "event", "weight")
 
     def __init__(self, event: Event) -> None:
         self.event = event
         self.weight = _FRAME_OVERHEAD_BYTES + 2 * len(event.data)
         if event.artifact is not None:
             self.weight += 2 * len(event.artifact.payload)
-        self._encoded: dict[Encoder, bytes] = {}
+        self._body: bytes | None = None
 
-    def encoded(self, encoder: Encoder, inline_bytes: int) -> bytes:
-        """As this encoder writes it."""
-        text = self._encoded.get(encoder)
-        if text is None:
-            text = self._encoded[encoder] = encoder.event(self.event, inline_bytes)
-        return text
+    def body(self, inline_bytes: int) -> bytes:
+        """The one line of JSON; payloads over `inline_bytes` are left out."""
+        body = self._body
+        if body is None:
+            body = self._body = self.event.encode(inline_bytes)
+        return body
 
 
 class Ended(NamedTuple):
@@ -135,6 +134,8 @@ class Hub:
         """The seq of the newest event that is told."""
         self.complete_from = complete_from
         """Every event from this seq on is in the log."""
+        self.emptied_times = 0
+        """How often the board was emptied since the process began."""
         self.inline_bytes = inline_bytes
         self.ring: deque[Frame] = deque()
         """Recent frames, seq by seq without a hole, ending at `head`."""
@@ -146,6 +147,7 @@ class Hub:
         self._ring_bytes = ring_bytes
         self._weight = 0
         self._watches: dict[str, list[EndWatch]] = {}
+        self._news: asyncio.Future[None] | None = None
         self._draining = False
 
     def tell(self, events: Sequence[Event]) -> None:
@@ -163,6 +165,7 @@ class Hub:
             self._weight -= self.ring.popleft().weight
         self.head = events[-1].seq
         self.on_news(events)
+        self._ring()
 
     def tell_live(self, event: Event) -> None:
         """Something that is never stored: the text that a run just wrote."""
@@ -172,6 +175,7 @@ class Hub:
     def emptied(self, complete_from: int) -> None:
         """The board was emptied: the log is complete from this seq on."""
         self.complete_from = complete_from
+        self.emptied_times += 1
         self.head = complete_from - 1
         self.ring.clear()
         self._weight = 0
@@ -180,6 +184,18 @@ class Hub:
                 NotFound(f"The workflow {watch.correlation_id} is no longer on the board: it was emptied.")
             )
         self.on_emptied()
+        self._ring()
+
+    async def news(self) -> None:
+        """Returns when the next commit has been told, or that the board was emptied."""
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._news)
+
+    def _ring(self) -> None:
+        if self._news is not None:
+            self._news.set_result(None)
+            self._news = None
 
     def reaches(self, seq: int) -> bool:
         """Whether everything after this seq is in the ring."""

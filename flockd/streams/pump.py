@@ -1,6 +1,6 @@
-"""One pump for all sockets: after each commit, one write per subscriber with everything that is new for it.
+"""One pump for all sockets: after each commit, one write per subscription with everything that is new for it.
 
-A subscriber is live only while its next event is in the ring, which is looked up and served without an await in
+A subscription is live only while its next event is in the ring, which is looked up and served without an await in
 between. One that falls off the ring, or has no room, gets a task of its own that waits for room and reads from disk,
 page by page, and then hands it back. It delays nobody else.
 """
@@ -12,39 +12,37 @@ import logging
 from collections.abc import Sequence
 
 from flockd.domain.event import Event, EventKind
-from flockd.streams.follow import Log, Page, follow
+from flockd.streams.follow import Log, Page, told_page
 from flockd.streams.hub import Frame, Hub
 from flockd.streams.live_text import CLOSING, LiveTexts
 from flockd.streams.rounds import Live, Round
-from flockd.streams.subscriber import Subscriber
+from flockd.streams.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
 SLICE = 256
-"""Subscribers served before the loop may do something else."""
+"""Subscriptions served before the loop may do something else."""
 
 
 class Pump:
-    """Serves subscribers between `add` and `remove`, while `run` runs."""
+    """Serves subscriptions between `add` and `remove`, while `run` runs."""
 
     def __init__(self, hub: Hub, reads: Log, *, write_bytes: int, page_events: int, page_bytes: int) -> None:
-        self.subscribers: set[Subscriber] = set()
-        self.catch_ups: set[asyncio.Task[None]] = set()
-        """One task for each subscriber that is behind."""
+        self.subscriptions: set[Subscription] = set()
         self._hub = hub
         self._reads = reads
         self._write_bytes = write_bytes
         self._page_events = page_events
         self._page_bytes = page_bytes
         self._bell = asyncio.Event()
-        self._due: set[Subscriber] = set()
+        self._due: set[Subscription] = set()
         """Those to be served although nothing happened: they came, came back, or did not get all in one write."""
         self._everyone = False
         self._texts = LiveTexts()
         self._happened: list[tuple[int, Event]] = []
         """What `_texts` has not taken yet, each with the head of the log at that moment. Taken when it is handed
         out: so a newcomer's text so far and the chunks that follow it meet without a gap or a repeat."""
-        self._told: asyncio.Future[None] | None = None
+        self._catch_ups: set[asyncio.Task[None]] = set()
         hub.on_news, hub.on_live, hub.on_emptied = self._on_news, self._on_live, self._on_emptied
 
     async def run(self) -> None:
@@ -52,35 +50,44 @@ class Pump:
         while True:
             await self._bell.wait()
             self._bell.clear()
-            due = list(self.subscribers if self._everyone else self._due)
+            due = list(self.subscriptions if self._everyone else self._due)
             self._due.clear()
             self._everyone = False
             this_round = self._begin()
-            for index, subscriber in enumerate(due, 1):
-                self._serve(subscriber, this_round)
+            for index, subscription in enumerate(due, 1):
+                self._serve(subscription, this_round)
                 if index % SLICE == 0:
                     await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    def add(self, subscriber: Subscriber) -> None:
+    def add(self, subscription: Subscription) -> None:
         """Serve it from its position on."""
-        self.subscribers.add(subscriber)
-        subscriber.missed.update(self._texts)
-        self._call_on(subscriber)
+        self.subscriptions.add(subscription)
+        subscription.missed.update(self._texts)
+        self._call_on(subscription)
 
-    def remove(self, subscriber: Subscriber) -> None:
-        """It has left, or is to be left alone."""
-        self.subscribers.discard(subscriber)
-        self._due.discard(subscriber)
-        subscriber.end()
+    def remove(self, subscription: Subscription) -> None:
+        """It is over: nothing more is written for it, and its task ends with it."""
+        subscription.is_closed = True
+        self.subscriptions.discard(subscription)
+        self._due.discard(subscription)
+        if subscription.catch_up is not None:
+            subscription.catch_up.cancel()
 
     def flush(self) -> None:
         """Serve everyone who can take it all that was committed until now, without a tick in between."""
         this_round = self._begin()
-        for subscriber in list(self.subscribers):
-            self._serve(subscriber, this_round)
-            while subscriber.position < this_round.head and subscriber.is_live:
-                self._serve(subscriber, this_round)
+        for subscription in list(self.subscriptions):
+            self._serve(subscription, this_round)
+            while subscription.position < this_round.head and subscription.is_live:
+                self._serve(subscription, this_round)
+
+    async def close(self) -> None:
+        """Leave no task behind."""
+        tasks = list(self._catch_ups)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- what happens -----------------------------------------------------------------------------------------------
 
@@ -101,12 +108,9 @@ class Pump:
     def _ring_for_everyone(self) -> None:
         self._everyone = True
         self._bell.set()
-        if self._told is not None:
-            self._told.set_result(None)
-            self._told = None
 
-    def _call_on(self, subscriber: Subscriber) -> None:
-        self._due.add(subscriber)
+    def _call_on(self, subscription: Subscription) -> None:
+        self._due.add(subscription)
         self._bell.set()
 
     # -- rounds -----------------------------------------------------------------------------------------------------
@@ -122,116 +126,129 @@ class Pump:
         self._happened.clear()
         return Round(self._hub, live, self._write_bytes)
 
-    def _serve(self, subscriber: Subscriber, this_round: Round) -> None:
-        """Serve one subscriber; what goes wrong with it is its end, never the pump's."""
+    def _serve(self, subscription: Subscription, this_round: Round) -> None:
+        """Serve one; what goes wrong with it is its end, never the pump's."""
         try:
-            self._serve_new(subscriber, this_round)
+            self._serve_new(subscription, this_round)
         except Exception:
             log.exception("a reader could not be served; it is cut and may resume")
-            subscriber.cut()
+            subscription.connection.cut()
 
-    def _serve_new(self, subscriber: Subscriber, this_round: Round) -> None:
-        """Write what is new for one subscriber, if it is live and has room; otherwise it falls behind."""
-        if subscriber.ended.done():
+    def _serve_new(self, subscription: Subscription, this_round: Round) -> None:
+        """Write what is new for one, if it is live and has room; otherwise it falls behind."""
+        if subscription.is_over:
             return
-        if subscriber.is_behind or not subscriber.has_room:
-            subscriber.missed |= this_round.runs
-            self._fall_behind(subscriber)
+        connection = subscription.connection
+        if subscription.catch_up is not None or not connection.has_room:
+            subscription.missed |= this_round.runs
+            self._fall_behind(subscription)
             return
-        if subscriber.position < self._hub.complete_from - 1:
-            self._tell_gap(subscriber)
-        batch = this_round.batch(subscriber)
+        if subscription.end is not None and subscription.end.emptied_times != self._hub.emptied_times:
+            self._tell_gap(subscription)
+            connection.end()  # what it was about is no longer there
+            return
+        if subscription.position < self._hub.complete_from - 1:
+            self._tell_gap(subscription)
+        batch = this_round.batch(subscription)
         if batch is None:
-            subscriber.missed |= this_round.runs
-            self._fall_behind(subscriber)
+            subscription.missed |= this_round.runs
+            self._fall_behind(subscription)
             return
         if batch.data:
-            subscriber.write_framed(batch.data)
-        subscriber.position = batch.position
+            connection.write_framed(batch.data)
+            subscription.sent += batch.events
+        subscription.position = batch.position
+        if batch.is_last:
+            connection.end()
+            return
         if batch.missed:
-            subscriber.missed |= batch.missed
-        if subscriber.position < this_round.head:
-            self._call_on(subscriber)  # more than one write's worth: the next round goes on
-        elif subscriber.missed:
-            self._tell_texts(subscriber)
+            subscription.missed |= batch.missed
+        if subscription.position < this_round.head:
+            self._call_on(subscription)  # more than one write's worth: the next round goes on
+        elif subscription.missed:
+            self._tell_texts(subscription)
 
-    def _tell_gap(self, subscriber: Subscriber) -> None:
+    def _tell_gap(self, subscription: Subscription) -> None:
         """The log no longer has what comes next for it: say so, and go on from where it is complete."""
-        subscriber.position = self._hub.complete_from - 1
-        subscriber.write(subscriber.encoder.notice(EventKind.gap, self._hub.position(subscriber.position)))
+        subscription.position = self._hub.complete_from - 1
+        gap = subscription.encoder.notice(EventKind.gap, self._hub.position(subscription.position))
+        subscription.connection.write(gap)
 
-    def _tell_texts(self, subscriber: Subscriber) -> None:
+    def _tell_texts(self, subscription: Subscription) -> None:
         """What the runs that it missed a part of have written so far."""
-        for run_id in list(subscriber.missed):
-            if not subscriber.has_room:
-                self._fall_behind(subscriber)
+        connection = subscription.connection
+        for run_id in list(subscription.missed):
+            if not connection.has_room:
+                self._fall_behind(subscription)
                 return
-            subscriber.missed.discard(run_id)
+            subscription.missed.discard(run_id)
             event = self._texts.so_far(run_id)
-            if event is not None and subscriber.wanted.admits(event):
-                subscriber.write(subscriber.encoder.event(event, self._hub.inline_bytes))
+            if event is not None and subscription.wanted.admits(event):
+                connection.write(self._encoded(subscription, [event]))
+                subscription.sent += 1
+
+    def _encoded(self, subscription: Subscription, events: Sequence[Event]) -> bytes:
+        encoder, inline_bytes = subscription.encoder, self._hub.inline_bytes
+        return b"".join(
+            [piece for event in events for piece in encoder.event(event, event.encode(inline_bytes))]
+        )
 
     # -- readers that are behind --------------------------------------------------------------------------------------
 
-    def _fall_behind(self, subscriber: Subscriber) -> None:
-        if subscriber.is_behind:
+    def _fall_behind(self, subscription: Subscription) -> None:
+        if subscription.catch_up is not None:
             return
-        subscriber.is_behind = True
-        task = asyncio.get_running_loop().create_task(self._catch_up(subscriber), name="streams: catch up")
-        self.catch_ups.add(task)
-        task.add_done_callback(self.catch_ups.discard)
+        task = asyncio.get_running_loop().create_task(self._catch_up(subscription), name="streams: catch up")
+        subscription.catch_up = task
+        self._catch_ups.add(task)
+        task.add_done_callback(self._catch_ups.discard)
 
-    async def _catch_up(self, subscriber: Subscriber) -> None:
-        """Wait for room, serve from disk what the ring no longer holds, and hand the subscriber back."""
+    async def _catch_up(self, subscription: Subscription) -> None:
+        """Wait for room, serve from disk what the ring no longer holds, and hand the subscription back."""
+        connection = subscription.connection
         try:
-            await subscriber.drained()
-            if self._needs_disk(subscriber):
-                await self._serve_from_disk(subscriber)
+            await connection.drained()
+            subscription.reads_disk = True
+            while self._needs_disk(subscription):
+                await self._serve_from_disk(subscription)
         except ConnectionError:
-            subscriber.end()
+            connection.end()
         except Exception:
             log.exception("a reader could not be served from the log; it is cut and may resume")
-            subscriber.cut()
-        subscriber.is_behind = False
-        self._call_on(subscriber)
+            connection.cut()
+        finally:
+            subscription.reads_disk = False
+            subscription.catch_up = None
+        self._call_on(subscription)
 
-    def _needs_disk(self, subscriber: Subscriber) -> bool:
+    def _needs_disk(self, subscription: Subscription) -> bool:
         """Not where the log has ended its memory after the reader's position, either: the pump tells that gap."""
-        complete = subscriber.position >= self._hub.complete_from - 1
-        return complete and not self._hub.reaches(subscriber.position) and not subscriber.ended.done()
+        complete = subscription.position >= self._hub.complete_from - 1
+        return complete and not self._hub.reaches(subscription.position) and not subscription.is_over
 
-    async def _serve_from_disk(self, subscriber: Subscriber) -> None:
-        pages = follow(
+    async def _serve_from_disk(self, subscription: Subscription) -> None:
+        page = await told_page(
+            self._hub,
             self._reads,
-            subscriber.wanted,
-            subscriber.position,
+            subscription.wanted,
+            subscription.position,
+            end=subscription.end,
             page_events=self._page_events,
             page_bytes=self._page_bytes,
         )
-        async for page in pages:
-            await self._until_told(page.position)
-            if not self._needs_disk(subscriber):
-                return
-            self._write_page(subscriber, page)
-            del page  # or it would be held for as long as the reader takes
-            await subscriber.drained()
-            if not self._needs_disk(subscriber):
-                return
-        if self._needs_disk(subscriber):
-            await self._news()  # the log has just been emptied, and the hub is about to be told
+        if page is None or not self._needs_disk(subscription):
+            return
+        self._write_page(subscription, page)
+        del page  # or it would be held for as long as the reader takes
+        await subscription.connection.drained()
 
-    def _write_page(self, subscriber: Subscriber, page: Page) -> None:
-        encoder, inline_bytes = subscriber.encoder, self._hub.inline_bytes
-        subscriber.write(b"".join([encoder.event(event, inline_bytes) for event in page.events]))
-        subscriber.position = page.position
-
-    async def _until_told(self, seq: int) -> None:
-        """The disk is ahead of the hub by what was committed just now. Whether the board was emptied before that, the
-        hub says first: only then is it known that a page has no hole before it."""
-        while self._hub.head < seq:
-            await self._news()
-
-    async def _news(self) -> None:
-        if self._told is None:
-            self._told = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._told)
+    def _write_page(self, subscription: Subscription, page: Page) -> None:
+        connection = subscription.connection
+        data = self._encoded(subscription, page.events)
+        if page.is_last:
+            data += subscription.encoder.position(page.position)
+        connection.write(data)
+        subscription.sent += len(page.events)
+        subscription.position = page.position
+        if page.is_last:
+            connection.end()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from flockd.domain.filter import EventFilter
+from flockd.domain.artifact import Artifact
+from flockd.domain.filter import EventFilter, payload_of
 from flockd.streams.encode import Encoder, chunk
+from flockd.streams.follow import End
 from flockd.streams.hub import Frame, Hub
-from flockd.streams.subscriber import Subscriber
+from flockd.streams.subscription import Subscription
 
 _FRAMES = 1000
 """Frames looked at for one write: bounds the time that one reader far behind in the ring holds the loop."""
@@ -25,10 +27,22 @@ class Batch(NamedTuple):
     """What one write carries."""
 
     data: bytes
+    events: int
     position: int
     """Up to which seq it serves."""
     missed: Set[str]
     """Runs of whose live text it leaves a part out, because it does not reach so far."""
+    is_last: bool
+    """The end of the subscription is in it."""
+
+
+class _Selection(NamedTuple):
+    """What a filter lets through, before anybody has encoded it."""
+
+    frames: list[Frame]
+    position: int
+    missed: Set[str]
+    is_last: bool
 
 
 class Round:
@@ -41,50 +55,76 @@ class Round:
         self._hub = hub
         self._live = live
         self._write_bytes = write_bytes
-        self._shared: dict[tuple[EventFilter, int, Encoder, bool], Batch] = {}
+        self._batches: dict[tuple[EventFilter, int, End | None, Encoder, bool], Batch] = {}
+        self._selections: dict[tuple[EventFilter, int, End | None], _Selection] = {}
+        self._payloads: dict[int, Any] = {}
 
-    def batch(self, subscriber: Subscriber) -> Batch | None:
-        """What is new for a subscriber, as it goes over the wire; None where the ring does not reach back to it."""
-        if subscriber.missed:
-            return self._join(subscriber)
-        key = (subscriber.wanted, subscriber.position, subscriber.encoder, subscriber.chunked)
-        batch = self._shared.get(key)
+    def batch(self, subscription: Subscription) -> Batch | None:
+        """What is new for one, as it goes over the wire; None where the ring does not reach back to it."""
+        wanted, encoder, chunked = subscription.wanted, subscription.encoder, subscription.connection.chunked
+        if subscription.missed:
+            selection = self._select(subscription)
+            return None if selection is None else self._encode(selection, encoder, chunked)
+        key = (wanted, subscription.position, subscription.end, encoder, chunked)
+        batch = self._batches.get(key)
         if batch is None:
-            batch = self._join(subscriber)
-            if batch is not None:
-                self._shared[key] = batch
+            selection = self._selections.get(key[:3]) or self._select(subscription)
+            if selection is not None:
+                self._selections[key[:3]] = selection
+                batch = self._batches[key] = self._encode(selection, encoder, chunked)
         return batch
 
-    def _join(self, subscriber: Subscriber) -> Batch | None:
-        wanted_frames = min(_FRAMES, max(0, self.head - subscriber.position))
-        frames = self._hub.frames_after(subscriber.position, wanted_frames) if wanted_frames else []
+    def _select(self, subscription: Subscription) -> _Selection | None:
+        wanted, position, end = subscription.wanted, subscription.position, subscription.end
+        number = min(_FRAMES, max(0, self.head - position))
+        frames = self._hub.frames_after(position, number) if number else []
         if frames is None:
             return None
-        live = [one for one in self._live if _run_id(one) not in subscriber.missed]
-        wanted, encoder, inline_bytes = subscriber.wanted, subscriber.encoder, self._hub.inline_bytes
-        pieces: list[bytes] = []
-        size, position, said = 0, subscriber.position, 0
+        live = [one for one in self._live if _run_id(one) not in subscription.missed]
+        inline_bytes, payload = self._hub.inline_bytes, self._payload
+        admitted: list[Frame] = []
+        size = said = 0
+        is_last = False
         for frame in frames:
-            while said < len(live) and live[said].after < frame.event.seq:
+            event = frame.event
+            while said < len(live) and live[said].after < event.seq:
                 if wanted.admits(live[said].frame.event):
-                    pieces.append(live[said].frame.encoded(encoder, inline_bytes))
+                    admitted.append(live[said].frame)
                 said += 1
-            if wanted.admits(frame.event):
-                pieces.append(frame.encoded(encoder, inline_bytes))
-                size += len(pieces[-1])
-            position = frame.event.seq
-            if size >= self._write_bytes:
+            if wanted.admits(event, payload):
+                admitted.append(frame)
+                size += len(frame.body(inline_bytes))
+            position = event.seq
+            is_last = end is not None and end.is_at(event)
+            if is_last or size >= self._write_bytes:
                 break
-        if position >= self.head:
-            rest = [one.frame for one in live[said:] if wanted.admits(one.frame.event)]
-            pieces += [frame.encoded(encoder, inline_bytes) for frame in rest]
+        if position >= self.head and not is_last:
+            admitted += [one.frame for one in live[said:] if wanted.admits(one.frame.event)]
             said = len(live)
+        return _Selection(admitted, position, {_run_id(one) for one in live[said:]}, is_last)
+
+    def _encode(self, selection: _Selection, encoder: Encoder, chunked: bool) -> Batch:
+        frames, inline_bytes = selection.frames, self._hub.inline_bytes
+        pieces: list[bytes] = []
+        for frame in frames:
+            pieces += encoder.event(frame.event, frame.body(inline_bytes))
+        if selection.is_last:
+            pieces.append(encoder.position(selection.position))
         data = b"".join(pieces)
         return Batch(
-            chunk(data) if data and subscriber.chunked else data,
-            position,
-            {_run_id(one) for one in live[said:]},
+            chunk(data) if data and chunked else data,
+            len(frames),
+            selection.position,
+            selection.missed,
+            selection.is_last,
         )
+
+    def _payload(self, artifact: Artifact) -> Any:
+        """Parsed once for all filters that look into it."""
+        seq = artifact.seq
+        if seq not in self._payloads:
+            self._payloads[seq] = payload_of(artifact)
+        return self._payloads[seq]
 
 
 def _run_id(live: Live) -> str:

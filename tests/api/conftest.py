@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from flockd.app import make_app
 from flockd.config import Config
+from flockd.routing import NDJSON
 
 from .flocks import Gate, make_flock
 
@@ -103,6 +105,16 @@ class Api:
         """The answer to a publication that is waited for."""
         body = {"type": type, "payload": payload or {}, **fields}
         return (await self.post("/api/v1/artifacts/sync", body)).ok()
+
+    async def event(self, correlation_id: str, kind: str) -> Any:
+        """The first event of this kind of a workflow, once it is there."""
+        path = f"/api/v1/correlations/{correlation_id}/events?kind={kind}"
+        async with asyncio.timeout(10), self.client.get(path, headers={"Accept": NDJSON}) as response:
+            async for line in response.content:
+                event = orjson.loads(line)
+                if event.get("kind") == kind:
+                    return event
+        raise AssertionError(f"the workflow ended without {kind}")
 
 
 @pytest.fixture

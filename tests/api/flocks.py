@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from flockd import Flock
+from flockd import Context, Flock
 
 
 class Order(BaseModel):
@@ -63,6 +63,23 @@ class Chained(BaseModel):
     n: int
 
 
+class Release(BaseModel):
+    """Work that a person must allow."""
+
+
+class Approval(BaseModel):
+    """What that person says."""
+
+    granted: bool
+    by: str = ""
+
+
+class Released(BaseModel):
+    """What comes of it."""
+
+    by: str
+
+
 @dataclass
 class Gate:
     """Where held work waits."""
@@ -106,6 +123,12 @@ def make_flock(gate: Gate) -> Flock:
     async def matcher(left: Left, right: Right) -> Pair:
         """Joins two halves."""
         return Pair()
+
+    @flock.agent
+    async def releaser(release: Release, ctx: Context) -> Released | None:
+        """Asks before it acts."""
+        approval = await ctx.ask("Deploy?", type=Approval)
+        return Released(by=approval.by) if approval.granted else None
 
     @flock.agent(labels=["cleared"])
     async def either(half: Left | Right) -> None:

@@ -90,6 +90,10 @@ async def test_metrics(api: Api) -> None:
         "flockd_commit_commands",
         "flockd_loop_lag_seconds",
         "flockd_stream_subscribers",
+        "flockd_stream_events_sent",
+        "flockd_stream_bytes_sent",
+        "flockd_stream_lag_events",
+        "flockd_stream_disk_readers",
         "flockd_stream_readers_cut",
         "flockd_http_requests_rejected",
     } <= set(families)
@@ -98,7 +102,12 @@ async def test_metrics(api: Api) -> None:
     }
     assert rejected == {"INVALID_INPUT": 1}
     labels = {name for family in families.values() for sample in family.samples for name in sample.labels}
-    assert labels <= {"code", "outcome", "state", "le"}
+    assert labels <= {"code", "outcome", "state", "medium", "le"}
+    assert {sample.labels["medium"] for sample in families["flockd_stream_subscribers"].samples} == {
+        "sse",
+        "ndjson",
+        "websocket",
+    }
 
 
 async def test_metrics_of_work_in_progress(api: Api, gate: Gate) -> None:

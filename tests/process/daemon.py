@@ -13,6 +13,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FLOCK = "tests.process.flocks:flock"
 FLOCKD = ("-m", "flockd")
+DEVELOPING = (sys.executable, "-X", "dev")
+"""How Python is started: with all of its own checks, which make it several times slower."""
 READY = re.compile(r"flockd ready on (http://\S+)")
 START_SECONDS = 60.0
 """A limit, not an expectation: the machines that run this are shared and slow at times."""
@@ -34,9 +36,12 @@ class Daemon:
     the end of the process, however it ends.
     """
 
-    def __init__(self, folder: Path, store: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, store: Path | None = None, *, interpreter: Sequence[str] = DEVELOPING
+    ) -> None:
         """`folder` becomes the working directory; the store is `flockd.db` in it, or the file `store`."""
         self.folder = folder
+        self.interpreter = interpreter
         self.file = store or folder / "flockd.db"
         self.url = ""
         self.up = asyncio.Event()
@@ -90,7 +95,7 @@ class Daemon:
         """Start it as `start` does, but do not wait: the future is done at the ready line, if it comes."""
         assert self._watch is None or self._watch.done(), "the daemon is still running"
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-X", "dev", *program, "serve", FLOCK, "--port", "0", "--store", self.store),
+            *(*self.interpreter, *program, "serve", FLOCK, "--port", "0", "--store", self.store),
             *arguments,
             cwd=self.folder,
             env=environment() | dict(settings or {}),

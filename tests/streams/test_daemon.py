@@ -408,14 +408,14 @@ async def test_readers_alike_are_handed_the_same_bytes() -> None:
             reader, _ = await stack.enter_async_context(raw(world, query=query))
             await reader.readuntil(b"event: hello")
         written: dict[EventFilter, list[bytes]] = {}
-        for subscriber in world.streams._pump.subscribers:
-            write = subscriber.write_framed
+        for subscription in world.streams._pump.subscriptions:
+            write = subscription.connection.write_framed
 
-            def note(data: bytes, wanted: EventFilter = subscriber.wanted, write: Any = write) -> None:
+            def note(data: bytes, wanted: EventFilter = subscription.wanted, write: Any = write) -> None:
                 written.setdefault(wanted, []).append(data)
                 write(data)
 
-            subscriber.write_framed = note  # type: ignore[method-assign]
+            subscription.connection.write_framed = note  # type: ignore[method-assign]
         world.happen(3)
         await until(lambda: sum(map(len, written.values())) == 4)
         assert set(written) == {EVERYTHING, EventFilter(kinds=frozenset({EventKind.run_started}))}
@@ -433,7 +433,7 @@ async def test_a_page_read_after_a_reset_that_nobody_was_told_of_waits_for_its_g
         async with Reader(world, after=1) as reader:
             async with asyncio.timeout(LIMIT_SECONDS):
                 await world.log.reached.wait()
-            world.log.committed.clear()
+            world.empty_log()
             world.commit([event := world.make()])
             world.log.gate.set()
             for _ in range(50):  # turns of the loop, in which the page reaches the reader's task

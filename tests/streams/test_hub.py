@@ -9,7 +9,6 @@ import pytest
 
 from flockd.domain.event import Event, EventKind
 from flockd.errors import NotFound, Unavailable
-from flockd.streams.encode import SSE
 from flockd.streams.hub import EndWatch, Frame, Hub
 
 from .world import World
@@ -52,7 +51,7 @@ async def test_a_frame_is_encoded_once() -> None:
     world = World()
     world.happen()
     (frame,) = world.hub.ring
-    assert frame.encoded(SSE, 100) is frame.encoded(SSE, 100)
+    assert frame.body(100) is frame.body(100)
 
 
 async def test_an_emptied_log_begins_again_without_reusing_a_seq() -> None:

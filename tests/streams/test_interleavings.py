@@ -13,12 +13,14 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flockd.cli.sse import Block
 from flockd.domain.event import Event, EventKind
 from flockd.domain.filter import EVERYTHING, EventFilter
-from flockd.streams.encode import SSE
-from flockd.streams.subscriber import Subscriber
+from flockd.streams.connection import Connection, Medium
+from flockd.streams.encode import SSE, WebSocketMessages
+from flockd.streams.subscription import Subscription
 
-from .fake_socket import FakeSocket
+from .fake_socket import FakeSocket, MessageParser
 from .world import World
 
 BUFFER_BYTES = 3000
@@ -28,32 +30,69 @@ FILTERS = [
     EVERYTHING,
     EventFilter(correlation_ids=frozenset({"c0"})),
     EventFilter(kinds=frozenset({EventKind.run_completed, EventKind.run_output})),
+    EventFilter(where=frozenset({"n > `20`"}), types=frozenset({"T"})),
 ]
+
+
+class Client:
+    """A socket, with one subscription over SSE or any number over WebSocket."""
+
+    def __init__(self, play: Play, *, websocket: bool) -> None:
+        self.websocket = websocket
+        self.socket = FakeSocket(MessageParser() if websocket else None)
+        self.connection = Connection(
+            self.socket,
+            self.socket.writer,
+            medium=Medium.websocket if websocket else Medium.sse,
+            chunked=False,
+            buffer_bytes=BUFFER_BYTES,
+        )
+        self._streams = play.world.streams
+        self.task: asyncio.Task[None] | None = None
+
+    def subscribe(self, name: str, position: int, wanted: EventFilter) -> Subscription:
+        encoder = WebSocketMessages(name) if self.websocket else SSE
+        subscription = Subscription(self.connection, wanted, encoder, position=position)
+        if not self.websocket:
+            self.task = asyncio.create_task(self._streams.serve(subscription, gap=False))
+        elif self.task is None:
+            self.task = asyncio.create_task(self._converse(subscription))
+        else:
+            self._streams.open(subscription, gap=False)
+        return subscription
+
+    async def _converse(self, first: Subscription) -> None:
+        with self._streams.connected(self.connection):
+            self._streams.open(first, gap=False)
+            await self.connection.ended
+
+    async def leave(self) -> None:
+        self.socket.abort()
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
 
 
 class Watcher:
     """One reader, and the rule that it must see kept."""
 
-    def __init__(self, play: Play, position: int, wanted: EventFilter) -> None:
-        self.socket = FakeSocket()
+    def __init__(self, play: Play, client: Client, name: str, position: int, wanted: EventFilter) -> None:
+        self.client = client
         self.wanted = wanted
+        self._name = name
         self._play = play
         self._position = position
-        self.subscriber = Subscriber(
-            self.socket,
-            self.socket.writer,
-            wanted,
-            SSE,
-            position=position,
-            chunked=False,
-            buffer_bytes=BUFFER_BYTES,
-        )
-        streams = play.world.streams
-        self.task = asyncio.create_task(streams.serve(self.subscriber, gap=False))
+        self.subscription = client.subscribe(name, position, wanted)
+
+    @property
+    def blocks(self) -> list[Block]:
+        messages = self.client.socket.messages
+        return self.client.socket.blocks if messages is None else messages.blocks[self._name]
 
     def check(self) -> None:
         """All that it got is what it had to get, in order; and so is what it did not get."""
-        for block in self.socket.blocks:
+        for block in self.blocks:
             if block.event == "gap":
                 position = orjson.loads(block.data or "")["data"]["position"]
                 assert position + 1 in self._play.emptied_at
@@ -72,7 +111,7 @@ class Watcher:
     def text(self, run: str) -> str:
         """The text of a run as a client puts it together: a chunk at offset 0 replaces all before it."""
         text = ""
-        for block in self.socket.blocks:
+        for block in self.blocks:
             if block.event == "run.output":
                 event = orjson.loads(block.data or "")
                 if event["run_id"] == run:
@@ -94,12 +133,15 @@ class Play:
         self.watchers: list[Watcher] = []
         self.texts = dict.fromkeys(RUNS, "")
         self._untold: list[list[Event] | int] = []
+        self._joined = 0
 
     def make(self, count: int, what: int) -> list[Event]:
         events = []
         for number in range(count):
             kind = EventKind.run_completed if (what + number) % 3 == 0 else EventKind.run_started
-            event = self.world.make(kind, correlation=f"c{(what + number) % 2}", run="other")
+            artifact_type = "T" if (what + number) % 4 == 0 else None
+            turn = what if what > 4 else what + number  # all of one workflow, or in turn
+            event = self.world.make(kind, correlation=f"c{turn % 2}", run="other", type=artifact_type)
             events.append(event)
         self.ever += events
         return events
@@ -111,7 +153,7 @@ class Play:
         self._untold.append(events)
 
     def empty(self) -> None:
-        self.world.log.committed.clear()
+        self.world.empty_log()
         self.emptied_at.add(self.world.next_seq)
         self._untold.append(self.world.next_seq)
 
@@ -138,19 +180,34 @@ class Play:
         self.world.tell(event)
         self.texts[run] = ""
 
-    def join(self, back: int, wanted: EventFilter) -> None:
+    async def join(self, back: int, wanted: EventFilter, websocket: bool) -> None:
+        """Over SSE, or over the WebSocket that was opened last, if there is one."""
+        open_ones = [watcher.client for watcher in self.watchers if watcher.client.websocket]
+        client = open_ones[-1] if websocket and open_ones else Client(self, websocket=websocket)
         hub = self.world.hub
-        self.watchers.append(Watcher(self, max(hub.head - back, hub.complete_from - 1), wanted))
+        self._joined += 1
+        position = max(hub.head - back, hub.complete_from - 1)
+        self.watchers.append(Watcher(self, client, f"s{self._joined}", position, wanted))
+        await asyncio.sleep(0)  # its handler begins
 
     def take(self, number: int, size: int) -> None:
         if self.watchers:
-            self.watchers[number % len(self.watchers)].socket.take(size)
+            self.watchers[number % len(self.watchers)].client.socket.take(size)
 
-    def leave(self, number: int) -> None:
+    async def leave(self, number: int) -> None:
+        """The whole client."""
         if self.watchers:
-            watcher = self.watchers.pop(number % len(self.watchers))
-            watcher.socket.abort()
-            watcher.task.cancel()
+            client = self.watchers[number % len(self.watchers)].client
+            self.watchers = [watcher for watcher in self.watchers if watcher.client is not client]
+            await client.leave()
+
+    def unsubscribe(self, number: int) -> None:
+        """One of its subscriptions, while others stay."""
+        of_sockets = [watcher for watcher in self.watchers if watcher.client.websocket]
+        if len(of_sockets) > 1:
+            watcher = of_sockets[number % len(of_sockets)]
+            self.watchers.remove(watcher)
+            self.world.streams.close(watcher.subscription)
 
     async def tick(self, count: int) -> None:
         for _ in range(count):
@@ -170,17 +227,18 @@ class Play:
         quiet = 0
         while quiet < 10:
             await self.tick(3)
-            waiting = any(watcher.socket.get_write_buffer_size() for watcher in self.watchers)
-            behind = any(watcher.subscriber.is_behind for watcher in self.watchers)
+            waiting = any(watcher.client.socket.get_write_buffer_size() for watcher in self.watchers)
+            behind = any(watcher.subscription.is_behind for watcher in self.watchers)
             quiet = 0 if waiting or behind else quiet + 1
             for watcher in self.watchers:
-                watcher.socket.take(1 << 20)
+                watcher.client.socket.take(1 << 20)
 
     async def end(self) -> None:
         for watcher in self.watchers:
-            watcher.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher.task
+            await watcher.client.leave()
+        await self.tick(20)
+        streams = self.world.streams
+        assert not streams._connections and not streams._pump.subscriptions and not streams._pump._catch_ups
 
 
 SMALL = st.integers(0, 9)
@@ -194,7 +252,9 @@ STEPS = st.lists(
         st.tuples(st.just("write"), SMALL),
         st.tuples(st.just("write"), SMALL),
         st.tuples(st.just("end_run"), SMALL),
-        st.tuples(st.just("join"), st.integers(0, 40), st.sampled_from(FILTERS)),
+        st.tuples(st.just("join"), st.integers(0, 40), st.sampled_from(FILTERS), st.booleans()),
+        st.tuples(st.just("join"), st.integers(0, 40), st.sampled_from(FILTERS), st.booleans()),
+        st.tuples(st.just("unsubscribe"), SMALL),
         st.tuples(st.just("take"), SMALL, st.sampled_from([1, 100, 1000, 1 << 20])),
         st.tuples(st.just("leave"), SMALL),
         st.tuples(st.just("tick"), st.integers(1, 6)),
@@ -218,7 +278,7 @@ def test_each_reader_gets_the_log_after_its_cursor(steps: list[tuple[Any, ...]],
             await played.settle()
             for watcher in played.watchers:
                 watcher.check()
-                assert watcher.socket.most <= 3 * BUFFER_BYTES
+                assert watcher.client.socket.most <= 3 * BUFFER_BYTES
                 for run, text in played.texts.items():
                     if text and watcher.wanted.admits(Event(0, EventKind.run_output, 1, "c0")):
                         assert watcher.text(run) == text

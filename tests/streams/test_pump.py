@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from flockd.domain.filter import EVERYTHING
+from flockd.streams.connection import Connection, Medium
 from flockd.streams.encode import SSE
-from flockd.streams.subscriber import Subscriber
+from flockd.streams.subscription import Subscription
 
 from .fake_socket import FakeSocket
 from .world import World, turns
@@ -20,6 +21,14 @@ BUFFER_BYTES = 4000
 ALL = 1 << 30
 
 Join = Callable[[], FakeSocket]
+
+
+def subscribed(socket: FakeSocket, position: int) -> Subscription:
+    """To everything, over SSE."""
+    connection = Connection(
+        socket, socket.writer, medium=Medium.sse, chunked=False, buffer_bytes=BUFFER_BYTES
+    )
+    return Subscription(connection, EVERYTHING, SSE, position=position)
 
 
 @pytest.fixture
@@ -34,16 +43,8 @@ async def join(world: World) -> AsyncIterator[Join]:
 
     def joined() -> FakeSocket:
         socket = FakeSocket()
-        subscriber = Subscriber(
-            socket,
-            socket.writer,
-            EVERYTHING,
-            SSE,
-            position=world.hub.head,
-            chunked=False,
-            buffer_bytes=BUFFER_BYTES,
-        )
-        tasks.append(asyncio.create_task(world.streams.serve(subscriber, gap=False)))
+        subscription = subscribed(socket, world.hub.head)
+        tasks.append(asyncio.create_task(world.streams.serve(subscription, gap=False)))
         return socket
 
     async with world.streams:
@@ -144,12 +145,10 @@ async def test_an_emptied_log_is_not_read_over_and_over_until_the_hub_is_told() 
     world = World(ring_bytes=1, buffer_bytes=BUFFER_BYTES)
     world.happen(10)
     socket = FakeSocket()
-    subscriber = Subscriber(
-        socket, socket.writer, EVERYTHING, SSE, position=0, chunked=False, buffer_bytes=BUFFER_BYTES
-    )
+    subscription = subscribed(socket, 0)
     async with world.streams:
-        world.log.committed.clear()
-        task = asyncio.create_task(world.streams.serve(subscriber, gap=False))
+        world.empty_log()
+        task = asyncio.create_task(world.streams.serve(subscription, gap=False))
         await turns()
         assert world.log.reads == 1
         world.hub.emptied(11)

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from .world import Reader, World, serving, turns, until
+from flockd.domain.event import EventKind
+
+from .world import LIMIT_SECONDS, Reader, World, serving, turns, until
 
 LARGE = b'"' + b"x" * 60_000 + b'"'
 
@@ -60,6 +62,19 @@ async def test_one_that_vanishes_is_found_out() -> None:
 def test_the_same_on_uvloop(play: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(play())
+
+
+async def test_one_that_does_not_take_the_end_of_its_stream_is_cut() -> None:
+    """Nothing more is written to it; what was waits for a client that reads nothing."""
+    async with serving(World(ring_bytes=1, buffer_bytes=1 << 26, stall_seconds=0.3)) as world:
+        world.happen(300, data=LARGE)
+        world.happen(1, kind=EventKind.correlation_completed, data=b'{"round":1}')
+        with silent_reader(world, "?from=start&correlation=c1&until=1"):
+            await until(lambda: world.streams.count == 1)
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while world.streams.cut_readers == 0:  # noqa: ASYNC110 - only the clock brings it about
+                    await asyncio.sleep(0.02)
+            await until(lambda: world.streams.count == 0)
 
 
 async def test_what_waits_for_a_silent_reader_is_bounded() -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
-from flockd.domain.event import EventKind
-from flockd.streams.encode import ServerSentEvents
+from flockd.domain.event import Event, EventKind
 
 from .world import LIMIT_SECONDS, LOG_ID, Reader, World, serving, turns, until
 
@@ -112,15 +110,15 @@ async def test_heartbeats_move_the_cursor_of_a_rare_filter() -> None:
         assert positions == sorted(positions)
 
 
-async def test_readers_share_the_encoded_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readers_share_the_encoded_event(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
-    original = ServerSentEvents.event
+    original = Event.encode
 
-    def counting(self: ServerSentEvents, event: Any, inline_bytes: int) -> bytes:
-        encoded.append(event.seq)
-        return original(self, event, inline_bytes)
+    def counting(self: Event, inline_bytes: int) -> bytes:
+        encoded.append(self.seq)
+        return original(self, inline_bytes)
 
-    monkeypatch.setattr(ServerSentEvents, "event", counting)
+    monkeypatch.setattr(Event, "encode", counting)
     async with serving(World()) as world, Reader(world) as one, Reader(world, correlation="c1") as two:
         world.happen(3)
         await one.at(3)
@@ -173,7 +171,7 @@ async def test_a_reader_from_disk_gets_the_gap_of_a_board_emptied_meanwhile() ->
         world.log.gate.clear()
         async with Reader(world, after=1) as reader:
             await world.log.reached.wait()
-            world.log.committed.clear()  # committed, and the hub is told only after the page was read
+            world.empty_log()  # committed, and the hub is told only after the page was read
             world.commit([(event := world.make())])
             world.log.gate.set()
             await turns()

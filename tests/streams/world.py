@@ -16,14 +16,28 @@ from flockd.domain.artifact import Artifact
 from flockd.domain.event import Event, EventKind
 from flockd.domain.filter import EventFilter
 from flockd.errors import FlockdError
-from flockd.streams import sse
+from flockd.store.reads import LogPosition
+from flockd.streams import http
+from flockd.streams.cursor import start
+from flockd.streams.encode import WebSocketMessages
+from flockd.streams.follow import End
 from flockd.streams.hub import Hub
-from flockd.streams.streams import Streams
+from flockd.streams.streams import StreamLimits, Streams
+from flockd.streams.subscription import Subscription
+from flockd.streams.websocket import Socket, websocket
 
 LOG_ID = "0198a000-0000-7000-8000-000000000000"
 LIMIT_SECONDS = 20.0
 """How long a test waits for a signal: only a failure comes near it."""
 NEVER_SECONDS = 3600.0
+LIMITS = StreamLimits(
+    subscribers=1000,
+    subscribers_per_address=1000,
+    subscriptions_per_socket=10,
+    message_bytes=4096,
+    filter_values=10,
+    filter_chars=100,
+)
 
 
 class Log:
@@ -36,13 +50,28 @@ class Log:
         self.gate.set()
         self.reached = asyncio.Event()
 
+        self.complete_from = 1
+
     async def events(self, after: int, limit: int, max_bytes: int) -> list[Event]:
+        return await self._page(after, limit, max_bytes, None)
+
+    async def correlation_events(
+        self, correlation_id: str, after: int, limit: int, max_bytes: int
+    ) -> list[Event]:
+        return await self._page(after, limit, max_bytes, correlation_id)
+
+    async def log_position(self) -> LogPosition:
+        return LogPosition(LOG_ID, 0, self.complete_from)
+
+    async def _page(self, after: int, limit: int, max_bytes: int, correlation_id: str | None) -> list[Event]:
         self.reads += 1
         self.reached.set()
         await self.gate.wait()
         page: list[Event] = []
         size = 0
         for event in self.committed:
+            if correlation_id is not None and event.correlation_id != correlation_id:
+                continue
             if event.seq > after and len(page) < limit and size < max_bytes:
                 page.append(event)
                 size += len(event.data) + (len(event.artifact.payload) if event.artifact else 0)
@@ -58,20 +87,23 @@ class World:
         self.hub = Hub(
             ring_bytes=ring_bytes, inline_bytes=inline_bytes, head=0, log_id=LOG_ID, complete_from=1
         )
+        limits = LIMITS._replace(
+            **{name: settings.pop(name) for name in list(settings) if name in LIMITS._fields}
+        )
         self.streams = Streams(
             self.hub,
             self.log,
+            limits=limits,
             **{
                 "heartbeat_seconds": NEVER_SECONDS,
                 "stall_seconds": NEVER_SECONDS,
                 "buffer_bytes": 1 << 16,
-                "subscribers": 1000,
                 "page_events": 10,
                 "page_bytes": 1 << 16,
             }
             | settings,
         )
-        self.url = ""
+        self.url = self.socket_url = ""
         self.failures: list[Exception] = []
         """What went wrong in a handler that no client is to blame for."""
 
@@ -117,8 +149,13 @@ class World:
 
     def empty(self) -> None:
         """The board is emptied: committed and told."""
-        self.log.committed.clear()
+        self.empty_log()
         self.hub.emptied(self.next_seq)
+
+    def empty_log(self) -> None:
+        """The board is emptied on disk, and nobody is told yet."""
+        self.log.committed.clear()
+        self.log.complete_from = self.next_seq
 
     def after(self, position: int, wanted: EventFilter | None = None) -> list[int]:
         """What a reader from this position on must get."""
@@ -131,21 +168,27 @@ class World:
 
 @asynccontextmanager
 async def serving(world: World, *, handler_cancellation: bool = True) -> AsyncIterator[World]:
-    """The streams of a world at GET /events, with the filters `kind` and `correlation`."""
+    """The streams of a world at GET /events, with some filters, and `until` a round of its correlation."""
 
     async def events(request: web.Request) -> web.StreamResponse:
         query = request.query
-        return await sse.stream(
-            request,
-            world.streams,
-            EventFilter(
-                kinds=frozenset(query.getall("kind", ())),
-                correlation_ids=frozenset(query.getall("correlation", ())),
-            ),
-            after=int(query["after"]) if "after" in query else None,
-            from_start=query.get("from") == "start",
-            last_event_id=request.headers.get("Last-Event-ID"),
+        wanted = EventFilter(
+            kinds=frozenset(query.getall("kind", ())),
+            correlation_ids=frozenset(query.getall("correlation", ())),
+            types=frozenset(query.getall("type", ())),
+            where=frozenset(query.getall("where", ())),
         )
+        end = None
+        if "until" in query:
+            end = End(query["correlation"], int(query["until"]), world.hub.emptied_times)
+        with world.streams.place(request.remote):
+            begin = start(
+                world.hub,
+                after=int(query["after"]) if "after" in query else None,
+                from_start=query.get("from") == "start",
+                last_event_id=request.headers.get("Last-Event-ID"),
+            )
+            return await http.stream(request, world.streams, wanted, begin, end=end)
 
     @web.middleware
     async def problems(request: web.Request, handler: Any) -> web.StreamResponse:
@@ -158,12 +201,31 @@ async def serving(world: World, *, handler_cancellation: bool = True) -> AsyncIt
             raise
 
     app = web.Application(middlewares=[problems])
+
+    async def socket(request: web.Request) -> web.StreamResponse:
+        """Opens so many subscriptions; then it answers what it is told, and fails at "fail"."""
+
+        async def converse(socket: Socket) -> None:
+            for number in range(int(request.query.get("subscriptions", 0))):
+                position = 0 if request.query.get("from") == "start" else world.hub.head
+                wanted = EventFilter(agents=frozenset(request.query.getall(f"agent{number}", ())))
+                encoder = WebSocketMessages(f"s{number}")
+                subscription = Subscription(socket.connection, wanted, encoder, position=position)
+                world.streams.open(subscription, gap=False)
+            while (message := await socket.receive()) is not None:
+                assert message != "fail", "as the test wants it"
+                socket.send(orjson.dumps({"type": "ack", "id": None, "said": str(message)[:1000]}))
+
+        return await websocket(request, world.streams, converse)
+
     app.router.add_get("/events", events)
+    app.router.add_get("/ws", socket)
     runner = web.AppRunner(app, handler_cancellation=handler_cancellation, shutdown_timeout=LIMIT_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         world.url = f"http://127.0.0.1:{runner.addresses[0][1]}/events"
+        world.socket_url = f"http://127.0.0.1:{runner.addresses[0][1]}/ws"
         async with asyncio.timeout(3 * LIMIT_SECONDS), world.streams:
             yield world
     finally:

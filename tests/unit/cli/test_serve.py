@@ -121,11 +121,61 @@ def test_check_prints_the_shapes_of_the_api(flockd: Flockd, app: App) -> None:
     assert shown["agents"] == [
         {
             "name": "clerk",
+            "kind": "function",
             "description": "Answers tickets.",
             "subscriptions": [{"types": ["Ticket"], "mode": "all"}],
             "outputs": ["Answer"],
         }
     ]
+    assert (shown["workflows"], shown["warnings"]) == ([], [])
+
+
+DECLARED = """
+from pydantic import BaseModel
+from flockd import Flock, FlockAgent
+
+flock = Flock(name="desk")
+
+class Poem(BaseModel):
+    sentence_count: int = 1
+    text: str = ""
+
+@flock.flow
+class PoemFlow:
+    "Writes poems."
+    state: Poem
+    def kickoff(self):
+        self.state.text = "A line. " * self.state.sentence_count
+
+flock.add_agent(FlockAgent("my_agent", input="query: str", output="result: str"))
+flock.workflow("poetry", start=Poem, phases={"write": [Poem], "judge": ["MyAgentOutput"]}, description="Poems.")
+"""
+
+
+def test_check_shows_flows_and_workflows_and_warns(flockd: Flockd, app: App) -> None:
+    Path("desk.py").write_text(DECLARED, "utf-8")
+    result = flockd("check", "desk:flock")
+    assert result.exit_code == 0
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in result.stdout.splitlines()]
+    assert ["poem_flow", "Poem", "Poem", "Writes poems."] in rows
+    assert ["poetry", "Poem", "write: Poem", "Poems."] in rows
+    assert ["my_agent", "MyAgentInput", "MyAgentOutput", ""] in rows
+    assert sum(row[0] == "poem_flow" for row in rows) == 1
+    assert result.stderr.startswith("Warning: agent my_agent thinks with a language model, and none is set: ")
+    shown = json.loads(flockd("check", "desk:flock", "--json").stdout)
+    assert [(agent["name"], agent["kind"]) for agent in shown["agents"]] == [
+        ("poem_flow", "flow"),
+        ("my_agent", "llm"),
+    ]
+    assert shown["workflows"] == [
+        {
+            "name": "poetry",
+            "description": "Poems.",
+            "start": "Poem",
+            "phases": [{"name": "write", "types": ["Poem"]}, {"name": "judge", "types": ["MyAgentOutput"]}],
+        }
+    ]
+    assert [warning.split()[:2] for warning in shown["warnings"]] == [["agent", "my_agent"]]
 
 
 @pytest.mark.parametrize(

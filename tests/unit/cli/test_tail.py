@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from click.testing import Result
 
 from flockd.cli import tail
 from flockd.cli.daemon import DaemonError, Unreachable, connect
+from flockd.cli.event_lines import JsonLines, Lines, event_line
 from flockd.cli.sse import Block, BlockParser
-from flockd.cli.tail import Follower, event_line
+from flockd.cli.tail import Follower
 from tests.unit.cli.answering import Answering
 
 LIMIT_SECONDS = 20.0
@@ -91,7 +94,7 @@ async def test_it_resumes_where_the_connection_was_lost(capsys: pytest.CaptureFi
         503,
         [frame(event(10))],
     )
-    await follow(streams, Follower([("kind", "run.completed")], [("after", "5")], as_json=True))
+    await follow(streams, Follower([("kind", "run.completed")], [("after", "5")], JsonLines()))
     printed = capsys.readouterr()
     assert [json.loads(line)["seq"] for line in printed.out.splitlines()] == [6, 7, 10]
     assert printed.err.count("Reconnecting.") >= 1
@@ -103,21 +106,21 @@ async def test_a_stream_that_ends_before_its_first_event_resumes_where_it_began(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     streams = Streams([control("hello", 5)], [frame(event(6))])
-    await follow(streams, Follower([], [], as_json=True))
+    await follow(streams, Follower([], [], JsonLines()))
     assert streams.asked == [({}, None), ({}, "5")]
     assert json.loads(capsys.readouterr().out)["seq"] == 6
 
 
 async def test_a_start_that_was_never_served_is_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
     streams = Streams([], [frame(event(1))])
-    await follow(streams, Follower([], [("from", "start")], as_json=True))
+    await follow(streams, Follower([], [("from", "start")], JsonLines()))
     assert streams.asked == [({"from": "start"}, None), ({"from": "start"}, None)]
     assert json.loads(capsys.readouterr().out)["seq"] == 1
 
 
 async def test_a_gap_and_a_goodbye_are_told_apart_from_events(capsys: pytest.CaptureFixture[str]) -> None:
     streams = Streams([control("gap", 3), frame(event(4)), control("goodbye", 4)])
-    await follow(streams, Follower([], [("after", "1")], as_json=False))
+    await follow(streams, Follower([], [("after", "1")], Lines()))
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [event_line(event(4))]
     assert printed.err.splitlines()[:2] == [
@@ -128,24 +131,117 @@ async def test_a_gap_and_a_goodbye_are_told_apart_from_events(capsys: pytest.Cap
 
 async def test_a_refused_start_is_an_error() -> None:
     with pytest.raises(DaemonError, match="refused with 400"):
-        await follow(Streams(400), Follower([], [("after", "9")], as_json=False))
+        await follow(Streams(400), Follower([], [("after", "9")], Lines()))
 
 
 async def test_a_daemon_that_was_never_there_is_an_error() -> None:
     with pytest.raises(Unreachable, match="refused with 503"):
-        await follow(Streams(503), Follower([], [], as_json=False))
+        await follow(Streams(503), Follower([], [], Lines()))
 
 
 def test_the_options_become_the_query(flockd: Callable[..., Result], daemon: Answering) -> None:
     daemon.refuse("GET /api/v1/events", 400, "no")
-    options = ["--kind", "a", "--kind", "b", "--type", "T", "--correlation-id", "c", "--url", daemon.url]
-    assert flockd("tail", *options).stderr == "Error: no\n"
-    asked = [("kind", "a"), ("kind", "b"), ("type", "T"), ("correlation_id", "c")]
+    asked = [
+        *(("kind", "a"), ("kind", "b"), ("agent", "g"), ("correlation_id", "c"), ("type", "T")),
+        *(("produced_by", "p"), ("tag", "x"), ("tag", "y"), ("partition_key", "k"), ("where", "n > `1`")),
+    ]
+    options = [word for name, value in asked for word in (f"--{name.replace('_', '-')}", value)]
+    assert flockd("tail", *options, "--url", daemon.url).stderr == "Error: no\n"
     assert daemon.requests[-1].query == asked
     flockd("tail", "--from-start", "--url", daemon.url)
     assert daemon.requests[-1].query == [("from", "start")]
     flockd("tail", "--after", "7", "--url", daemon.url)
     assert daemon.requests[-1].query == [("after", "7")]
+
+
+def test_a_workflow_begins_at_its_beginning_by_itself(
+    flockd: Callable[..., Result], daemon: Answering
+) -> None:
+    daemon.refuse("GET /api/v1/correlations/c-1/events", 400, "no")
+    flockd("tail", "c-1", "--from-start", "--kind", "k", "--url", daemon.url)
+    assert daemon.requests[-1].query == [("kind", "k")]
+    flockd("tail", "c-1", "--after", "7", "--url", daemon.url)
+    assert daemon.requests[-1].query == [("after", "7")]
+
+
+@pytest.mark.parametrize("options", [("--after", "1", "--from-start"), ("c-1", "--correlation-id", "c-1")])
+def test_options_that_exclude_each_other(flockd: Callable[..., Result], options: tuple[str, ...]) -> None:
+    outcome = flockd("tail", *options)
+    assert (outcome.exit_code, "exclude each other" in outcome.stderr) == (2, True)
+
+
+# -- one workflow ----------------------------------------------------------------------------------------------------
+
+
+class Workflow:
+    """A daemon with one workflow: a stream for each connection (none: 204), a state for each time it is asked."""
+
+    def __init__(self, streams: Sequence[Sequence[bytes]], states: Sequence[str]) -> None:
+        self.streams = list(streams)
+        self.states = list(states)
+        self.asked: list[Asked] = []
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((dict(request.query), request.headers.get("Last-Event-ID")))
+        if not self.streams:
+            return web.Response(status=204)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for part in self.streams.pop(0):
+            await response.write(part)
+        return response
+
+    async def status(self, request: web.Request) -> web.Response:
+        return web.json_response({"state": self.states.pop(0)})
+
+    async def follow(self, follower: Follower) -> str:
+        app = web.Application()
+        app.router.add_get("/api/v1/correlations/c-1/events", self.events)
+        app.router.add_get("/api/v1/correlations/c-1/status", self.status)
+        async with (
+            asyncio.timeout(LIMIT_SECONDS),
+            TestServer(app) as server,
+            connect(str(server.make_url("/"))) as daemon,
+        ):
+            return await follower.follow(daemon)
+
+
+async def test_a_workflow_is_followed_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    workflow = Workflow([[control("hello", 0), frame(event(1)), frame(event(2))]], ["failed"])
+    assert await workflow.follow(Follower([], [], JsonLines(), "c-1")) == "failed"
+    assert [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()] == [1, 2]
+    assert workflow.asked == [({}, None)]
+
+
+async def test_a_workflow_that_outlives_its_stream_is_followed_further(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = [control("hello", 0), frame(event(1)), control("goodbye", 1)]
+    workflow = Workflow([first, [frame(event(2))]], ["active", "active", "completed"])
+    assert await workflow.follow(Follower([], [], JsonLines(), "c-1")) == "completed"
+    printed = capsys.readouterr()
+    assert [json.loads(line)["seq"] for line in printed.out.splitlines()] == [1, 2]
+    assert printed.err == "The daemon is ending.\n"
+    assert [last for _, last in workflow.asked] == [None, "1", "2"]
+
+
+@pytest.mark.parametrize(("state", "code"), [("completed", 0), ("failed", 1), ("not_found", 1)])
+def test_the_exit_code_says_how_a_workflow_ended(
+    flockd: Callable[..., Result], daemon: Answering, state: str, code: int
+) -> None:
+    daemon.answer("GET /api/v1/correlations/c-1/events", frame(event(1)))
+    daemon.answer("GET /api/v1/correlations/c-1/status", {"state": state})
+    outcome = flockd("tail", "c-1", "--url", daemon.url)
+    assert (outcome.exit_code, outcome.stdout) == (code, event_line(event(1)) + "\n")
+
+
+def test_a_workflow_that_there_is_not_is_an_error(flockd: Callable[..., Result], daemon: Answering) -> None:
+    daemon.refuse("GET /api/v1/correlations/c-1/events", 404, "Correlation not found: c-1")
+    outcome = flockd("tail", "c-1", "--url", daemon.url)
+    assert (outcome.exit_code, outcome.stderr) == (1, "Error: Correlation not found: c-1\n")
+
+
+# -- how it ends -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -162,25 +258,64 @@ async def endless() -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_get("/api/v1/events", handle)
+    app.router.add_get("/api/v1/correlations/c-1/events", handle)
     async with TestServer(app) as server:
         yield str(server.make_url("/"))
         stop.set()
 
 
-async def test_ctrl_c_ends_it_well(endless: str) -> None:
-    command = [sys.executable, "-m", "flockd", "tail", "--json", "--url", endless]
+@asynccontextmanager
+async def tailing(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
+    """`flockd tail` as a process that has printed its first event."""
+    command = [sys.executable, "-m", "flockd", "tail", "--json", *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert process.stdout is not None
         async with asyncio.timeout(LIMIT_SECONDS):
             assert json.loads(await process.stdout.readline())["seq"] == 1
-            process.send_signal(signal.SIGINT)
+            yield process, process.stdout
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize(("workflow", "code"), [((), 0), (("c-1",), 130)])
+async def test_ctrl_c_is_quiet(endless: str, workflow: tuple[str, ...], code: int) -> None:
+    async with tailing(*workflow, "--url", endless) as (process, _):
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        assert (process.returncode, errors) == (code, b"")
+
+
+async def test_it_ends_quietly_when_its_reader_leaves_although_nothing_happens(endless: str) -> None:
+    read, write = os.pipe()
+    command = [sys.executable, "-m", "flockd", "tail", "--json", "--url", endless]
+    process = await asyncio.create_subprocess_exec(*command, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert await asyncio.to_thread(os.read, read, 1)
+            os.close(read)
             _, errors = await process.communicate()
-        assert (process.returncode, errors) == (0, b"")
+        assert (process.returncode, errors) == (1, b"")
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_broken_pipe_is_not_taken_for_a_lost_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    printer = JsonLines()
+    monkeypatch.setattr(printer, "event", broken)
+    with pytest.raises(tail.ReaderLeftError):
+        await follow(Streams([frame(event(1))]), Follower([], [], printer))
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------
 
 
 ARTIFACT = {"type": "CodeReview", "produced_by": "code_reviewer", "id": "a-1", "payload": None}
@@ -214,8 +349,20 @@ ARTIFACT = {"type": "CodeReview", "produced_by": "code_reviewer", "id": "a-1", "
             "     #9  correlation.failed      c-1  limit",
         ),
         (
-            {**event(0, "run.output", agent="a", data={"text": "x" * 200}), "seq": None},
-            f"         run.output              a  {'x' * 119}…",
+            event(9, "run.progress", agent="a", data={"fraction": None, "message": "x" * 200}),
+            f"     #9  run.progress            a  {'x' * 119}…",
+        ),
+        (
+            event(9, "run.progress", agent="a", data={"message": "\x1b[2Jgone\x07"}),
+            "     #9  run.progress            a  [2Jgone",
+        ),
+        (
+            event(9, "question.asked", agent="a", data={"key": "k", "text": "Which one?"}),
+            "     #9  question.asked          a  Which one?",
+        ),
+        (
+            event(9, "batch.progress", data={"total": 4, "completed": 3, "failed": 1}),
+            "     #9  batch.progress          3 of 4",
         ),
     ],
 )
