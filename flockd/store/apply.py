@@ -19,18 +19,22 @@ from flockd.store.rows import (
     HELD_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
+    POOL_COLUMNS,
     QUESTION_COLUMNS,
     RUN_COLUMNS,
     STEP_COLUMNS,
+    TIMER_COLUMNS,
     Row,
     artifact_row,
     batch_row,
     correlation_row,
     event_row,
     item_row,
+    pooled_row,
     question_row,
     run_row,
     step_row,
+    timer_row,
 )
 from flockd.store.state import State
 
@@ -94,9 +98,15 @@ _KEYS = _Statement(
     _or_change("digest", "body_hash, created_at, results, answer"),
 )
 _BATCHES = _Statement("batches", BATCH_COLUMNS, _or_change("id", "completed, failed, next_item"))
+_POOLS = _Statement("pools", POOL_COLUMNS)
 _STEPS = _Statement("steps", STEP_COLUMNS)
 _QUESTIONS = _Statement(
     "questions", QUESTION_COLUMNS, _or_change("seq", "state, answered_at, answer, answered_by")
+)
+_TIMERS = _Statement(
+    "timers",
+    TIMER_COLUMNS,
+    _or_change("name", "spec, since, anchor, planned_at, due_at, fired, last_fired_at"),
 )
 _ITEMS = _Statement(
     "batch_items", ITEM_COLUMNS, _or_change("batch, item", "state, correlation, error, inputs")
@@ -109,7 +119,7 @@ _COUNTERS = _Statement(
 
 EMPTIED = (
     "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
-    "batches", "batch_items", "steps", "questions", "paused_agents",
+    "batches", "batch_items", "steps", "questions", "paused_agents", "pools",
 )  # fmt: skip
 """The tables that a reset empties; `log` stays, so that no seq is given out again."""
 
@@ -149,11 +159,20 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     for digest, record in state.changed_keys.items():
         if record is None:
             connection.execute("DELETE FROM idempotency WHERE digest = ?", (digest,))
+    for one in state.unpooled:
+        connection.execute(
+            "DELETE FROM pools WHERE tenant = ? AND agent = ? AND key = ? AND type = ? AND seq = ?", one[:5]
+        )
+    _rows(connection, _POOLS, list(state.pooled.values()), pooled_row)
     _rows(connection, _STEPS, state.steps, step_row)
     _rows(connection, _QUESTIONS, list(state.changed_questions.values()), question_row)
     _rows(connection, _BATCHES, list(state.changed_batches.values()), batch_row)
     _rows(connection, _ITEMS, list(state.changed_items.values()), item_row)
     _rows(connection, _COUNTERS, [(*key, n) for key, n in state.counters.items() if n], tuple)
+    _rows(connection, _TIMERS, [one for one in state.changed_timers.values() if one is not None], timer_row)
+    for name, timer in state.changed_timers.items():
+        if timer is None:
+            connection.execute("DELETE FROM timers WHERE name = ?", (name,))
     for agent, paused in state.changed_pauses.items():
         if paused:
             connection.execute("INSERT OR IGNORE INTO paused_agents VALUES (?, ?)", (agent, state.now))

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from flockd.domain.agent import Agent
 from flockd.domain.correlation import BATCHES
+from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.run import Run, WaitReason
 from flockd.store.cache import Cache
@@ -17,16 +19,20 @@ from flockd.store.rows import (
     HELD_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
+    POOL_COLUMNS,
     QUESTION_COLUMNS,
     RUN_COLUMNS,
+    TIMER_COLUMNS,
     Row,
     batch_from,
     correlation_from,
     item_from,
+    pooled_from,
     question_from,
     run_from,
+    timer_from,
 )
-from flockd.store.state import DUE_PAGE, Held, KeyRecord, Needs, OpenPage, State
+from flockd.store.state import DUE_PAGE, Held, KeyRecord, Needs, OpenPage, Pooled, PoolKey, State
 
 _IN_MOST = 16_384
 """Values of one IN: the largest power of two below it."""
@@ -38,17 +44,29 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
     runs: dict[str, None] = {}
     keys: dict[bytes, None] = {}
     questions: dict[str, None] = {}
+    timers: dict[str, None] = {}
+    pools: Counter[PoolKey] = Counter()
+    pooled: list[Pooled] = []
     pages: list[Run] = []
     for need in needs:
         correlations.update(dict.fromkeys(need.correlations))
         runs.update(dict.fromkeys(need.runs))
         keys.update(dict.fromkeys(need.keys))
         questions.update(dict.fromkeys(need.questions))
+        timers.update(dict.fromkeys(need.timers))
         for correlation_id in need.open_runs_of:
             correlations[correlation_id] = None
             pages += _open_runs_of(connection, correlation_id)
+            pooled += _pooled_where(
+                connection,
+                "INDEXED BY pools_by_correlation WHERE correlation = ?",
+                (id_bytes(correlation_id),),
+            )
         if need.due_before is not None:
             pages += _due_runs(connection, need.due_before)
+            pooled += _due_in_pools(connection, need.due_before)
+        for pool in need.pools:
+            pools[pool] += 1
         if need.open_page is not None:
             pages += _open_page(connection, need.open_page)
     for row in _where_in(
@@ -65,9 +83,17 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
         if not cache.run(state, run.id):
             state.runs[run.id] = run
     correlations.update(dict.fromkeys(run.correlation_id for run in state.runs.values()))
+    for pool, count in pools.items():
+        pooled += _pooled_for(connection, pool, state.agents[pool.agent], count)
+    for one in sorted(set(pooled), key=_seq_of):
+        state.pools.setdefault(one.pool, []).append(one)
+        correlations[one.correlation_id] = None
     _load_correlations(connection, cache, state, correlations)
     _load_open_questions(connection, state)
     _load_batches(connection, cache, state)
+    for row in _where_in(connection, f"SELECT {TIMER_COLUMNS} FROM timers WHERE name IN", list(timers)):
+        timer = timer_from(row)
+        state.timers[timer.name] = timer
     for row in _where_in(connection, f"SELECT {KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
         state.keys[row[0]] = KeyRecord(*row[1:])
 
@@ -86,6 +112,32 @@ def _load_correlations(
         )
     for held in state.held.values():
         held.sort(key=_seq_of)
+
+
+def _pooled_where(connection: sqlite3.Connection, where: str, parameters: Sequence[Any]) -> list[Pooled]:
+    return list(map(pooled_from, connection.execute(f"SELECT {POOL_COLUMNS} FROM pools {where}", parameters)))
+
+
+def _pooled_for(connection: sqlite3.Connection, pool: PoolKey, agent: Agent, count: int) -> list[Pooled]:
+    """What so many runs may take of a pool: a batch all that there is, a join the oldest of each type."""
+    where = "WHERE tenant = ? AND agent = ? AND key = ?"
+    if isinstance(agent.subscription.gathering, BatchSpec):
+        return _pooled_where(connection, where, pool)
+    found: list[Pooled] = []
+    for name, needed in agent.subscription.needed.items():
+        oldest = f"{where} AND type = ? ORDER BY seq LIMIT ?"
+        found += _pooled_where(connection, oldest, (*pool, name, needed * count))
+    return found
+
+
+def _due_in_pools(connection: sqlite3.Connection, moment: int) -> list[Pooled]:
+    """What has waited for its whole time; of a batch all that waits with it."""
+    due = _pooled_where(
+        connection, "INDEXED BY pools_due WHERE due_at <= ? ORDER BY due_at LIMIT ?", (moment, DUE_PAGE)
+    )
+    for pool in {one.pool for one in due if one.is_batch}:
+        due += _pooled_where(connection, "WHERE tenant = ? AND agent = ? AND key = ?", pool)
+    return due
 
 
 def _load_open_questions(connection: sqlite3.Connection, state: State) -> None:
@@ -127,7 +179,7 @@ def _load_batches(connection: sqlite3.Connection, cache: Cache, state: State) ->
                 state.failed_items.add((one.batch_id, one.batch_item))
 
 
-def _seq_of(held: Held) -> int:
+def _seq_of(held: Held | Pooled) -> int:
     return held.seq
 
 

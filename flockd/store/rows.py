@@ -15,8 +15,9 @@ from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.priority import Priority
 from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
+from flockd.domain.timer import TimerProgress
 from flockd.domain.visibility import visibility_from_json, visibility_to_json
-from flockd.store.state import Step
+from flockd.store.state import Pooled, Step
 
 Row = Sequence[Any]
 
@@ -32,17 +33,19 @@ RUN_COLUMNS = (
 CORRELATION_COLUMNS = (
     "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "
     "error_count, round_outputs, round_errors, round_cancelled, reason, started_at, last_activity_at, completed_at, "
-    "batch, batch_item, paused"
+    "batch, batch_item, paused, causes"
 )
 HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options"
+POOL_COLUMNS = "tenant, agent, key, type, seq, artifact, correlation, depth, due_at, is_batch"
 STEP_COLUMNS = "run, name, value, at"
 QUESTION_COLUMNS = (
     "seq, id, tenant, run, agent, correlation, key, text, schema, state, attempt, asked_at, due_at, answered_at, "
     "answer, answered_by"
 )
 ITEM_COLUMNS = "batch, item, state, correlation, error, inputs"
+TIMER_COLUMNS = "name, spec, since, anchor, planned_at, due_at, fired, last_fired_at"
 EVENT_COLUMNS = "seq, tenant, kind, at, correlation, agent, run, artifact, data"
 
 
@@ -126,6 +129,7 @@ def correlation_from(row: Row) -> Correlation:
         batch_id=None if row[21] is None else id_text(row[21]),
         batch_item=row[22],
         paused=bool(row[23]),
+        causes=() if row[24] is None else tuple(orjson.loads(row[24])),
     )
 
 
@@ -158,6 +162,19 @@ def question_from(row: Row) -> Question:
         answer=row[14],
         answered_by=row[15],
     )
+
+
+def pooled_from(row: Row) -> Pooled:
+    """What is pooled, from its POOL_COLUMNS."""
+    tenant, agent, key, type_, seq, artifact, correlation, depth, due_at, is_batch = row
+    return Pooled(
+        tenant, agent, key, type_, seq, id_text(artifact), id_text(correlation), depth, due_at, bool(is_batch)
+    )
+
+
+def timer_from(row: Row) -> TimerProgress:
+    """A timer from its TIMER_COLUMNS."""
+    return TimerProgress(*row)
 
 
 def event_from(row: Row, artifact: Artifact | None) -> Event:
@@ -253,6 +270,7 @@ def correlation_row(correlation: Correlation) -> Row:
         None if correlation.batch_id is None else id_bytes(correlation.batch_id),
         correlation.batch_item,
         correlation.paused,
+        orjson.dumps(correlation.causes).decode() if correlation.causes else None,
     )
 
 
@@ -302,6 +320,23 @@ def question_row(question: Question) -> Row:
         question.answered_at,
         question.answer,
         question.answered_by,
+    )
+
+
+def pooled_row(pooled: Pooled) -> Row:
+    return (*pooled[:5], id_bytes(pooled.artifact_id), id_bytes(pooled.correlation_id), *pooled[7:])
+
+
+def timer_row(timer: TimerProgress) -> Row:
+    return (
+        timer.name,
+        timer.spec,
+        timer.since,
+        timer.anchor,
+        timer.planned_at,
+        timer.due_at,
+        timer.fired,
+        timer.last_fired_at,
     )
 
 

@@ -8,6 +8,7 @@ so that a later verb sees an earlier one, and either all of them are stored or n
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -20,6 +21,7 @@ from flockd.domain.event import Event, EventKind
 from flockd.domain.moment import HOUR_MS, iso
 from flockd.domain.question import Question
 from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState, WaitReason
+from flockd.domain.timer import TimerProgress
 from flockd.store.occupancy import Limits, Occupancy
 
 
@@ -35,8 +37,12 @@ class Needs(NamedTuple):
     """Digests of idempotency keys."""
     questions: tuple[str, ...] = ()
     """Ids, with their runs. The open questions of a run that waits for the answer come with it."""
+    timers: tuple[str, ...] = ()
+    """Names."""
+    pools: tuple[PoolKey, ...] = ()
+    """Pools into which an artifact goes: of each as much as its run may take."""
     due_before: int | None = None
-    """Waiting runs that are due at this moment, with their correlations, at most DUE_PAGE of them."""
+    """Waiting runs, and pools, that are due at this moment, with their correlations, at most DUE_PAGE of each."""
     open_page: OpenPage | None = None
     """A page of open runs, with their correlations, for recovery."""
 
@@ -76,6 +82,34 @@ class Held(NamedTuple):
     depth: int
 
 
+class PoolKey(NamedTuple):
+    """Which pool: what one agent gathers of one key, within one tenant."""
+
+    tenant: str
+    agent: str
+    key: str
+
+
+class Pooled(NamedTuple):
+    """An artifact that a join over a key, or a batch, holds until the others come or its time is over."""
+
+    tenant: str
+    agent: str
+    key: str
+    type: str
+    seq: int
+    artifact_id: str
+    correlation_id: str
+    """Of the artifact; held open meanwhile."""
+    depth: int
+    due_at: int
+    is_batch: bool
+
+    @property
+    def pool(self) -> PoolKey:
+        return PoolKey(self.tenant, self.agent, self.key)
+
+
 class KeyRecord(NamedTuple):
     """What an idempotency key did."""
 
@@ -84,6 +118,14 @@ class KeyRecord(NamedTuple):
     results: str
     """JSON; the verb that wrote it can read it."""
     answer: bytes | None
+
+
+class Reserved(NamedTuple):
+    """A place in the log."""
+
+    seq: int
+    nth: int
+    """Among the events of the group."""
 
 
 class Step(NamedTuple):
@@ -109,7 +151,7 @@ class Consumption(NamedTuple):
 class State:
     """The overlay of one group."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  # a line for each table
         self,
         *,
         now: int,
@@ -134,7 +176,10 @@ class State:
         self.runs: dict[str, Run] = {}
         self.held: dict[str, list[Held]] = {}
         self.keys: dict[bytes, KeyRecord] = {}
+        self.pools: dict[PoolKey, list[Pooled]] = {}
+        """What each holds, by seq."""
         self.questions: dict[str, Question] = {}
+        self.timers: dict[str, TimerProgress] = {}
         self.batches: dict[str, Batch] = {}
         """By the id of their correlation."""
         self.waiting_items: dict[str, list[BatchItem]] = {}
@@ -150,8 +195,14 @@ class State:
         self.held_added: dict[tuple[str, str, int], Held] = {}
         self.held_removed: list[tuple[str, str, int]] = []
         self.changed_keys: dict[bytes, KeyRecord | None] = {}
+        self.pooled: dict[tuple[PoolKey, int], Pooled] = {}
+        self.unpooled: list[Pooled] = []
+        self.to_settle: dict[str, None] = {}
+        """Correlations that hold less than before: the verb looks whether they end with it."""
         self.steps: list[Step] = []
         self.changed_questions: dict[str, Question] = {}
+        self.changed_timers: dict[str, TimerProgress | None] = {}
+        """None: it is not declared any more. A reset of the board leaves timers as they are."""
         self.changed_pauses: dict[str, bool] = {}
         """Agents that were paused (True) or resumed."""
         self.changed_batches: dict[str, Batch] = {}
@@ -178,6 +229,7 @@ class State:
             or self.changed_correlations
             or self.changed_keys
             or self.steps
+            or self.changed_timers
             or self.emptied
         )
 
@@ -191,7 +243,7 @@ class State:
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
             self.failed_items, self.questions, self.changed_questions, self.changed_pauses, self.changed_batches,
-            self.changed_items,
+            self.changed_items, self.pools, self.pooled, self.to_settle,
         ):  # fmt: skip
             changed.clear()
         for appended in (
@@ -199,6 +251,7 @@ class State:
             self.events,
             self.consumptions,
             self.steps,
+            self.unpooled,
             self.held_removed,
             self.readied,
             self.exhausted,
@@ -215,28 +268,36 @@ class State:
         correlation: Correlation,
         *,
         run: Run | None = None,
+        agent: str | None = None,
         data: dict[str, Any] | None = None,
         artifact: Artifact | None = None,
+        place: Reserved | None = None,
     ) -> int:
-        """Append one fact of a correlation to the log; returns its seq."""
-        seq = self.next_seq
-        self.next_seq = seq + 1
+        """Append one fact of a correlation to the log, or put it into its reserved place; returns its seq."""
+        place = place or self.reserve()
+        seq = place.seq
         correlation.last_activity_at = self.now
         self.changed_correlations[correlation.id] = correlation
-        self.events.append(
+        self.events.insert(
+            place.nth,
             Event(
                 seq,
                 kind,
                 self.now,
                 correlation.id,
-                None if run is None else run.agent,
+                agent if run is None else run.agent,
                 None if run is None else run.id,
                 b"{}" if data is None else orjson.dumps(data),
                 artifact,
                 correlation.tenant,
-            )
+            ),
         )
         return seq
+
+    def reserve(self) -> Reserved:
+        """A place in the log for an event that is to come before those that it sets off."""
+        self.next_seq += 1
+        return Reserved(self.next_seq - 1, len(self.events))
 
     def emit_of_agent(self, kind: EventKind, agent: str) -> None:
         """Append one fact of an agent to the log, which belongs to no correlation."""
@@ -266,11 +327,10 @@ class State:
         correlation.state = CorrelationState.active
         correlation.round_seq = self.next_seq
         self._count_correlation(correlation, +1)
-        self.emit(
-            EventKind.correlation_started,
-            correlation,
-            data={"round": correlation.round, "dialect": correlation.dialect, "name": correlation.name},
-        )
+        data = {"round": correlation.round, "dialect": correlation.dialect, "name": correlation.name}
+        if correlation.causes:
+            data["causes"] = correlation.causes
+        self.emit(EventKind.correlation_started, correlation, data=data)
 
     def end_correlation(self, correlation: Correlation, ended: CorrelationState) -> None:
         """Write the end of its round."""
@@ -446,10 +506,44 @@ class State:
     def put_question(self, question: Question) -> None:
         self.questions[question.id] = self.changed_questions[question.id] = question
 
+    # -- timers ---------------------------------------------------------------------------------------------
+
+    def put_timer(self, timer: TimerProgress) -> None:
+        self.timers[timer.name] = self.changed_timers[timer.name] = timer
+        if timer.due_at is not None:
+            self.next_due = timer.due_at if self.next_due is None else min(self.next_due, timer.due_at)
+
+    def drop_timer(self, name: str) -> None:
+        self.timers.pop(name, None)
+        self.changed_timers[name] = None
+
     # -- batches --------------------------------------------------------------------------------------------
 
     def put_item(self, item: BatchItem) -> None:
         self.changed_items[item.batch_id, item.item] = item
+
+    # -- pools ----------------------------------------------------------------------------------------------
+
+    def pool(self, one: Pooled) -> None:
+        """Hold an artifact; its correlation is open as long as it is held."""
+        self.pools.setdefault(one.pool, []).append(one)
+        self.pooled[one.pool, one.seq] = one
+        self._hold_open(one, +1)
+        self.next_due = one.due_at if self.next_due is None else min(self.next_due, one.due_at)
+
+    def unpool(self, taken: Iterable[Pooled]) -> None:
+        """Hold these no longer."""
+        for one in list(taken):
+            self.pools[one.pool].remove(one)
+            if self.pooled.pop((one.pool, one.seq), None) is None:
+                self.unpooled.append(one)
+            self._hold_open(one, -1)
+
+    def _hold_open(self, one: Pooled, n: int) -> None:
+        correlation = self.correlations[one.correlation_id]
+        correlation.open += n
+        self.changed_correlations[correlation.id] = correlation
+        self.to_settle[correlation.id] = None
 
     # -- keys -----------------------------------------------------------------------------------------------
 

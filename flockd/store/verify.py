@@ -83,13 +83,14 @@ COUNTERS = (
 
 CORRELATIONS = (
     _Check(
-        "SELECT id, c.runs, ifnull(r.runs, 0), c.open, ifnull(r.open, 0) + c.batch_open, c.error_count, "
-        "ifnull(r.dead, 0) FROM (SELECT *, state = 'active' AND EXISTS (SELECT 1 FROM batches b "
-        "WHERE b.id = correlations.id AND b.completed < b.total) AS batch_open FROM correlations) AS c "
+        "SELECT id, c.runs, ifnull(r.runs, 0), c.open, ifnull(r.open, 0) + c.held_open, c.error_count, "
+        "ifnull(r.dead, 0) FROM (SELECT *, (state = 'active' AND EXISTS (SELECT 1 FROM batches b "
+        "WHERE b.id = correlations.id AND b.completed < b.total)) + "
+        "(SELECT count(*) FROM pools p WHERE p.correlation = correlations.id) AS held_open FROM correlations) AS c "
         "LEFT JOIN (SELECT tenant, correlation, count(*) AS runs, "
         "sum(state IN ('ready', 'running', 'waiting')) AS open, sum(state = 'dead') AS dead "
         "FROM runs GROUP BY tenant, correlation) AS r ON r.correlation = c.id AND r.tenant = c.tenant "
-        "WHERE c.runs <> ifnull(r.runs, 0) OR c.open <> ifnull(r.open, 0) + c.batch_open OR c.error_count <> "
+        "WHERE c.runs <> ifnull(r.runs, 0) OR c.open <> ifnull(r.open, 0) + c.held_open OR c.error_count <> "
         "ifnull(r.dead, 0)",
         "Correlation {0} counts {1} runs, {3} open and {5} dead, but has {2}, {4} and {6}.",
     ),
@@ -174,6 +175,15 @@ BATCHES = (
     ),
 )
 
+POOLS = (
+    _Check(
+        "SELECT p.correlation, p.agent, p.seq FROM pools p LEFT JOIN artifacts a ON a.seq = p.seq "
+        "AND a.id = p.artifact AND a.type = p.type AND a.correlation = p.correlation AND a.tenant = p.tenant "
+        "WHERE a.seq IS NULL",
+        "A pool of {1} holds the artifact of seq {2} of correlation {0}, but there is no such artifact.",
+    ),
+)
+
 QUESTIONS = (
     _Check(
         "SELECT q.id, q.state, r.id, ifnull(r.state, 'missing') FROM questions q LEFT JOIN runs r ON r.id = q.run "
@@ -185,6 +195,28 @@ QUESTIONS = (
         "SELECT r.id FROM runs r WHERE r.state = 'waiting' AND r.reason = 'question' AND NOT EXISTS "
         "(SELECT 1 FROM questions q WHERE q.run = r.id AND q.state = 'open')",
         "Run {0} waits for an answer, but has no open question.",
+    ),
+)
+
+TIMERS = (
+    _Check(
+        "SELECT name, planned_at, due_at, fired, last_fired_at FROM timers WHERE (planned_at IS NULL) <> "
+        "(due_at IS NULL) OR due_at < planned_at OR fired < 0 OR (fired > 0) <> (last_fired_at IS NOT NULL)",
+        "Timer {0} is planned for {1} and due at {2}, and has fired {3} times, the last time at {4}, which does "
+        "not fit.",
+    ),
+    _Check(
+        "SELECT t.name, t.fired, count(e.seq) FROM timers t CROSS JOIN log LEFT JOIN (SELECT seq, "
+        "json_extract(data, '$.timer') AS timer FROM events WHERE kind = 'timer.fired') AS e "
+        "ON e.timer = t.name AND e.seq >= t.since WHERE t.since >= log.complete_from GROUP BY t.name "
+        "HAVING t.fired <> count(e.seq)",
+        "Timer {0} counts {1} firings, but the log has {2}.",
+    ),
+    _Check(
+        "SELECT e.seq, json_extract(e.data, '$.timer') FROM events e LEFT JOIN correlations c "
+        "ON c.id = e.correlation AND c.seq = e.seq - 1 AND c.name = json_extract(e.data, '$.timer') "
+        "WHERE e.kind = 'timer.fired' AND c.seq IS NULL",
+        "Event {0} says that timer {1} fired, but no correlation of its name began with that.",
     ),
 )
 
@@ -318,7 +350,7 @@ LOG = (
     ),
 )
 
-CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *QUESTIONS, *ARTIFACTS, *RUNS)
+CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *POOLS, *QUESTIONS, *TIMERS, *ARTIFACTS, *RUNS)
 
 
 def verify_path(path: Path) -> list[str]:

@@ -5,10 +5,12 @@ from flockd.store.reads.batches import BatchReads, ItemResult
 from flockd.store.reads.correlations import CorrelationReads
 from flockd.store.reads.executions import Execution, ExecutionReads, ExecutionStatus
 from flockd.store.reads.keys import KeyReads
+from flockd.store.reads.lineage import GrownArtifact, GrownRun, LineageReads
 from flockd.store.reads.log import LogPosition, LogReads
 from flockd.store.reads.memory import MemoryReads
 from flockd.store.reads.runs import ReadyRun, RunReads
 from flockd.store.reads.summaries import SummaryReads
+from flockd.store.reads.timers import TimerReads
 from flockd.store.reads.walk import ArtifactFilter
 from flockd.store.state import Consumption
 
@@ -17,6 +19,8 @@ __all__ = [
     "Consumption",
     "Execution",
     "ExecutionStatus",
+    "GrownArtifact",
+    "GrownRun",
     "ItemResult",
     "LogPosition",
     "Reads",
@@ -26,6 +30,15 @@ __all__ = [
 
 
 class Reads(
-    SummaryReads, CorrelationReads, BatchReads, MemoryReads, ExecutionReads, RunReads, LogReads, KeyReads
+    SummaryReads,
+    CorrelationReads,
+    BatchReads,
+    MemoryReads,
+    LineageReads,
+    TimerReads,
+    ExecutionReads,
+    RunReads,
+    LogReads,
+    KeyReads,
 ):
     """All reads. Each waits for a connection, never for the writer; a malformed id is an unknown one."""

@@ -119,9 +119,11 @@ class RunReads(NounReads):
         return None if row is None else row[0]
 
     async def next_due(self) -> int | None:
-        """When the first waiting run wakes."""
+        """When the first waiting run wakes, or the first artifact has waited in a pool for its whole time."""
         row = await self._row(
-            "SELECT due_at FROM runs INDEXED BY runs_due WHERE state = 'waiting' ORDER BY due_at LIMIT 1"
+            "SELECT min(due_at) FROM (SELECT * FROM (SELECT due_at FROM runs INDEXED BY runs_due "
+            "WHERE state = 'waiting' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1) "
+            "UNION ALL SELECT * FROM (SELECT due_at FROM pools INDEXED BY pools_due ORDER BY due_at LIMIT 1))"
         )
         return None if row is None else row[0]
 
