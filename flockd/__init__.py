@@ -3,13 +3,24 @@
 __version__ = "0.1.0"
 
 from flockd.domain.visibility import Labelled, Private, Public, Tenant
-from flockd.flock import BlockingContext, Context, DeclarationError, Flock
+from flockd.flock import (
+    BlockingContext,
+    Context,
+    DeclarationError,
+    Flock,
+    FlockAgent,
+    FlockAPI,
+    FlockFactory,
+)
 
 __all__ = [
     "BlockingContext",
     "Context",
     "DeclarationError",
     "Flock",
+    "FlockAPI",
+    "FlockAgent",
+    "FlockFactory",
     "Labelled",
     "Private",
     "Public",

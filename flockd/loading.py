@@ -10,13 +10,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flockd.config import AgentTable, Config, TypeTable
+from flockd.config import AgentTable, Config, FlowTable, TypeTable, WorkflowTable
 from flockd.domain.fields import model_of
 from flockd.errors import nearest
 from flockd.flock import Flock
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import made
-from flockd.flock.options import AgentOptions
+from flockd.flock.flock_agent import fields_type
+from flockd.flock.flows import FlowOptions
+from flockd.flock.options import AgentOptions, RunOptions
 
 DEMO = "flockd.demo:flock"
 """What is served where nothing is named."""
@@ -33,7 +35,7 @@ class LoadError(Exception):
 def load_flock(config: Config, target: str | None = None) -> Flock:
     """The flock to serve: `target` ("MODULE:ATTR"), else the configuration's modules, else the demo.
 
-    The types and agents that the configuration declares are added to any of them. It is a flock of its own:
+    What the tables of the configuration declare is added to any of them. It is a flock of its own:
     those that the modules hold are left as they are. Puts the working directory and its `src` on `sys.path`.
     Raises LoadError.
     """
@@ -42,7 +44,7 @@ def load_flock(config: Config, target: str | None = None) -> Flock:
         flocks = [_flock_at(target, folders)]
     elif config.modules:
         flocks = _flocks_of(config.modules, folders)
-    elif config.agents:
+    elif config.agents or config.flows:
         flocks = [Flock()]
     else:
         flocks = [_flock_at(DEMO, folders)]
@@ -50,7 +52,7 @@ def load_flock(config: Config, target: str | None = None) -> Flock:
 
 
 def with_tables(config: Config, base: Flock) -> Flock:
-    """A flock of everything in `base` and the types and agents of the configuration. Raises LoadError."""
+    """A flock of everything in `base` and in the tables of the configuration. Raises LoadError."""
     return _combined(config, [base], _use_working_directory())
 
 
@@ -64,6 +66,10 @@ def _combined(config: Config, flocks: list[Flock], folders: list[Path]) -> Flock
             _declare_type(combined, type_table)
         for agent_table in config.agents:
             _declare_agent(combined, agent_table, folders)
+        for flow_table in config.flows:
+            _declare_flow(combined, flow_table, folders)
+        for workflow_table in config.workflows:
+            _declare_workflow(combined, workflow_table)
     except DeclarationError as error:
         raise LoadError(str(error)) from error
     return combined
@@ -169,23 +175,42 @@ def _declare_type(combined: Flock, table: TypeTable) -> None:
 
 
 def _declare_agent(combined: Flock, table: AgentTable, folders: list[Path]) -> None:
+    owner = f"agent {table.name} ([[agents]])"
+    made_of = {
+        option: fields_type(owner, table.name, fields_of, fields)
+        for option, fields_of, fields in (
+            ("consumes", "input", table.input),
+            ("publishes", "output", table.output),
+        )
+        if fields is not None
+    }
+    if table.function is None:
+        options: RunOptions = table.options()  # type: ignore[assignment]  # one table, one TypedDict: a test compares them
+        combined.llm_agent(
+            table.name, **made_of, instructions=table.instructions or "", model=table.model, **options
+        )
+        return
     try:
         function = _object_at(table.function, folders)
     except LoadError as error:
-        raise LoadError(f"agent {table.name} ([[agents]]): {error}") from error
-    given = table.model_dump(exclude_none=True, exclude={"engine", "function", "input", "output"})
-    options = AgentOptions(**given)  # type: ignore[typeddict-item]  # one table, one decorator: a test compares them
-    for fields, option, suffix in ((table.input, "consumes", "Input"), (table.output, "publishes", "Output")):
-        if fields is None:
-            continue
-        try:
-            model = model_of(_camel_case(table.name) + suffix, fields)
-        except ValueError as error:
-            raise LoadError(f"agent {table.name} ([[agents]]): {suffix.lower()}: {error}") from None
-        options[option] = model
-    combined.agent(**options)(function)
+        raise LoadError(f"{owner}: {error}") from error
+    given = AgentOptions(name=table.name, **table.options(), **made_of)  # type: ignore[typeddict-item]  # as above
+    combined.agent(**given)(function)
 
 
-def _camel_case(name: str) -> str:
-    """`text_analyzer` and `text-analyzer` as `TextAnalyzer`."""
-    return "".join(part[0].upper() + part[1:] for part in re.split(r"[-_]+", name) if part)
+def _declare_flow(combined: Flock, table: FlowTable, folders: list[Path]) -> None:
+    named = {"request": table.request, "result": table.result}
+    try:
+        flow = _object_at(table.flow_class, folders)
+        models = {option: _object_at(name, folders) for option, name in named.items() if name is not None}
+    except LoadError as error:
+        raise LoadError(f"flow {table.name or table.flow_class} ([[flows]]): {error}") from error
+    options = FlowOptions(**table.options(), **models)  # type: ignore[typeddict-item]  # as above
+    if table.name is not None:
+        options["name"] = table.name
+    combined.flow(flow, **options)
+
+
+def _declare_workflow(combined: Flock, table: WorkflowTable) -> None:
+    phases = {phase.name: phase.types for phase in table.phases}
+    combined.workflow(table.name, start=table.start, phases=phases, description=table.description)

@@ -1,4 +1,5 @@
-"""The flock that `make serve` starts: it reviews Python source and analyses text, with no model."""
+"""The flock that `make serve` starts: it reviews Python source, analyses text, writes poems and small modules, with
+no model."""
 
 from flockd.demo.agents import flock
 

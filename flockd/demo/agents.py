@@ -1,18 +1,36 @@
 """The demo's agents: each says what it consumes, what it publishes and what it shows meanwhile, and no more.
 
-The analyses are plain functions in the neighbouring files. All agents are plain `def`: their work is CPU
-work, so each runs in a thread. Two at a time, because threads of Python share one core anyway and a long
-source may take more than a hundred MiB while it is analysed.
+The work is in plain functions in the neighbouring files. Agents that compute are plain `def`, so each runs in a
+thread. Two at a time, because threads of Python share one core anyway and a long source may take more than a
+hundred MiB while it is analysed.
 """
 
 from flockd import Context, Flock
+from flockd.demo.assemble import GeneratedCode
 from flockd.demo.bugs import BugAnalysis, find_bugs
 from flockd.demo.complexity import ComplexityReport, measure_complexity
+from flockd.demo.offline import coder, offline
+from flockd.demo.plan import Plan
+from flockd.demo.poem import PoemFlow, PoemRequest, PoemResult
+from flockd.demo.queries import (
+    FinishAgentOutput,
+    MyAgentInput,
+    MyAgentOutput,
+    StartAgentInput,
+    StartAgentOutput,
+    processed,
+    tidy,
+)
+from flockd.demo.requirements import Requirements
 from flockd.demo.review import CodeReview, review_code
 from flockd.demo.source import CodeSubmission
+from flockd.demo.submissions import ReviewRequest, submission_of, submission_of_generated
+from flockd.demo.suite import SuiteReport, run_suite
 from flockd.demo.text import TextAnalyzerInput, TextAnalyzerOutput, analyze_text
 
 flock = Flock(name="demo")
+
+# Code is reviewed
 
 
 @flock.agent(where="language == 'python'", max_concurrency=2, timeout="60s")
@@ -41,7 +59,83 @@ def code_reviewer(bugs: BugAnalysis, complexity: ComplexityReport) -> CodeReview
     return review_code(bugs, complexity)
 
 
+@flock.agent
+async def review_desk(request: ReviewRequest) -> CodeSubmission:
+    """Takes the source out of a request for a review and hands it to the reviewers."""
+    return submission_of(request)
+
+
+flock.workflow(
+    "code_review",
+    start=ReviewRequest,
+    phases={"detect": [BugAnalysis, ComplexityReport], "review": [CodeReview]},
+    description="Finds bugs in Python source, measures it, and reviews it. Nothing is run.",
+)
+
+# Code is planned, written, tested and reviewed
+
+flock.include(offline)
+
+
+@flock.agent(from_agents=coder.__name__, max_concurrency=2, timeout="60s")
+async def tester(code: GeneratedCode, ctx: Context) -> SuiteReport:
+    """Runs the tests of a module that the coder of this flock wrote, in a process with limits."""
+    if ctx.inputs[0].produced_by != coder.__name__:  # an input given by hand passes by the subscription
+        raise PermissionError(f"the tester runs only what {coder.__name__} wrote, and no code of others")
+    ctx.progress(0.1, "tests", "running")
+    report = await run_suite(code)
+    for failed in report.failed_tests:
+        ctx.write(f"{failed.test}: {failed.message}\n")
+    ctx.progress(1.0, "tests", report.tests_stopped or f"{report.tests_passed} of {report.tests_run} passed")
+    return report
+
+
+@flock.agent
+async def code_submitter(code: GeneratedCode, report: SuiteReport) -> CodeSubmission:
+    """Hands generated code to the reviewers, once its tests have run."""
+    return submission_of_generated(code)
+
+
+flock.workflow(
+    "full",
+    start=Requirements,
+    phases={"plan": [Plan], "code": [GeneratedCode], "tests": [SuiteReport], "review": [CodeReview]},
+    description="Plans requirements, writes a module and its tests, runs the tests, and reviews the code.",
+)
+
+# Texts and queries
+
+
 @flock.agent(max_concurrency=2, timeout="60s")
 def text_analyzer(request: TextAnalyzerInput) -> TextAnalyzerOutput:
     """Says whether an English text sounds positive, negative or neutral, and which phrases it is about."""
     return analyze_text(request)
+
+
+@flock.agent
+async def my_agent(request: MyAgentInput) -> MyAgentOutput:
+    """Processes a query."""
+    return MyAgentOutput(result=processed(tidy(request.query)))
+
+
+@flock.agent
+async def start_agent(request: StartAgentInput) -> StartAgentOutput:
+    """Begins a workflow of two: brings a query in good order and hands it on to the finish agent."""
+    return StartAgentOutput(result=tidy(request.query))
+
+
+@flock.agent
+async def finish_agent(text: StartAgentOutput) -> FinishAgentOutput:
+    """Ends the workflow of two: processes what the start agent made of the query."""
+    return FinishAgentOutput(result=processed(text.result))
+
+
+# A poem
+
+flock.flow(
+    PoemFlow,
+    name="poem_flow",
+    request=PoemRequest,
+    result=PoemResult,
+    description="Writes a poem of as many sentences as you ask for.",
+)

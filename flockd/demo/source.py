@@ -1,6 +1,7 @@
 """Source code as it is submitted, and the one way in which the demo's agents parse it."""
 
 import ast
+import re
 import threading
 import warnings
 from dataclasses import dataclass
@@ -12,8 +13,25 @@ SOURCE_MAX_CHARACTERS = 200_000
 """Some 6,000 lines. A syntax tree takes up to 700 bytes for each character of dense source, and CPython lets
 no other thread run while it parses: this bounds an analysis in memory (150 MiB) and in what it holds up."""
 
+FSTRING_MAX_CHARACTERS = 20_000
+"""Of one f-string. CPython 3.11 is quadratic in it: it is through this much in 50 ms, and would hold up everything
+for three seconds over one as long as a source may be."""
+
 _MESSAGE_MAX_CHARACTERS = 300
 _SOURCE_NAME = "<submission>"
+
+# A comment or a string, each to its end or, where none comes, to where its end is missed. The quantifiers are
+# possessive: each character is read once, whatever the source.
+_COMMENT_OR_STRING = re.compile(
+    r"""\#[^\n]*+
+    | (?P<f>\b(?i:rf|fr|f))?+
+      (?: "{3} (?: [^"\\] | \\. | "(?!"") )*+ (?:"{3})?
+        | '{3} (?: [^'\\] | \\. | '(?!'') )*+ (?:'{3})?
+        | " (?: [^"\\\n] | \\. )*+ "?
+        | ' (?: [^'\\\n] | \\. )*+ '? )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 # `catch_warnings` swaps the filters of the whole process: two threads in it would restore each other's.
 _parsing = threading.Lock()
@@ -62,8 +80,11 @@ def parse_source(code: str) -> ParsedSource:
     """
     nul = code.find("\0")
     if nul >= 0:  # said without a line by CPython, and with a different exception in each of its versions
-        line, column = code.count("\n", 0, nul) + 1, nul - code.rfind("\n", 0, nul)
-        return ParsedSource(None, Complaint(line, column, "Syntax error: NUL character in source"), ())
+        return ParsedSource(None, Complaint(*_place(code, nul), "Syntax error: NUL character in source"), ())
+    for found in _COMMENT_OR_STRING.finditer(code):
+        if found["f"] and len(found[0]) > FSTRING_MAX_CHARACTERS:
+            said = f"Unreadable source: an f-string of more than {FSTRING_MAX_CHARACTERS:,} characters"
+            return ParsedSource(None, Complaint(*_place(code, found.start()), said), ())
     tree, error = None, None
     with _parsing, warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -79,6 +100,11 @@ def parse_source(code: str) -> ParsedSource:
     # Other threads' warnings that fell into the window are told apart by their file.
     own = tuple(Complaint(w.lineno, 1, clip(str(w.message))) for w in heard if w.filename == _SOURCE_NAME)
     return ParsedSource(tree, error, own)
+
+
+def _place(code: str, position: int) -> tuple[int, int]:
+    """Line and column, both from 1."""
+    return code.count("\n", 0, position) + 1, position - code.rfind("\n", 0, position)
 
 
 def clip(message: str) -> str:

@@ -25,7 +25,7 @@ class FlowClass(NamedTuple):
     kickoff: Literal["kickoff", "kickoff_async"]
     """The method that does the work."""
     awaited: bool
-    """Whether that method needs a loop."""
+    """Whether that method is called, and awaited, in a loop."""
     takes_inputs: bool
     """Whether it has a parameter `inputs`, for the fields of the request; else they are put onto `state`."""
     state: type[BaseModel] | None
@@ -125,7 +125,9 @@ class _Execution:
             if self._stopped:
                 raise asyncio.CancelledError
             self._task = asyncio.current_task()
-        result = await getattr(flow, self._flow.kickoff)(**arguments)
+        result = getattr(flow, self._flow.kickoff)(**arguments)
+        if inspect.isawaitable(result):
+            result = await result
         if hasattr(result, "__aiter__"):  # a streaming flow of CrewAI works while somebody reads its stream
             async for _ in result:
                 pass
@@ -142,7 +144,7 @@ class _Execution:
     def _own_state(self, flow: Any) -> None:
         """A state that stands in the body of the class would be shared by all executions."""
         shared = inspect.getattr_static(self._flow.make, "state", None)
-        if isinstance(shared, BaseModel) and "state" not in vars(flow):
+        if isinstance(shared, BaseModel) and "state" not in getattr(flow, "__dict__", ()):
             flow.state = shared.model_copy(deep=True)
 
     def _fill(self, flow: Any) -> None:
@@ -151,6 +153,11 @@ class _Execution:
         state = getattr(flow, "state", None)
         if state is None and self._flow.state is not None:
             flow.state = self._flow.state.model_validate(fields, by_name=True)
+        elif state is None:
+            raise AgentFailed(
+                f"{self._flow.make.__name__} has no state to put the request onto: make one in __init__, or give "
+                f"{self._flow.kickoff}() a parameter inputs"
+            )
         elif isinstance(state, MutableMapping):
             state.update(fields)
         else:

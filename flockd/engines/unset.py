@@ -15,7 +15,7 @@ class UnsetEngine:
     kind = "llm"
 
     def __init__(self, agent: str, *, model: str | None, instructions: str) -> None:
-        """`model` and `instructions` are what the agent is to think with, and None where that is not set."""
+        """What the agent is to think with, and what it is told; no `model` where none is set."""
         self.agent = agent
         self.model = model
         self.instructions = instructions

@@ -4,5 +4,15 @@ from flockd.engines.base import Context
 from flockd.engines.blocking import BlockingContext
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.flock import Flock
+from flockd.flock.flock_agent import FlockAgent, FlockFactory
+from flockd.flock.flock_api import FlockAPI
 
-__all__ = ["BlockingContext", "Context", "DeclarationError", "Flock"]
+__all__ = [
+    "BlockingContext",
+    "Context",
+    "DeclarationError",
+    "Flock",
+    "FlockAPI",
+    "FlockAgent",
+    "FlockFactory",
+]

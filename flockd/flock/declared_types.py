@@ -96,7 +96,7 @@ class DeclaredTypes:
         found = self._by_name.get(name)
         if found is None:
             near = nearest(name, self._by_name)
-            hint = f"did you mean {near}?" if near else "declare it above with @flock.type"
+            hint = f"did you mean {near}?" if near else "declare it first with @flock.type"
             raise DeclarationError(f"{owner}: there is no artifact type {name}: {hint}")
         return found
 

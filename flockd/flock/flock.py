@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from flockd.domain.agent import Agent, Agents, fold
 from flockd.domain.artifact import EXTERNAL
@@ -14,21 +14,26 @@ from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.domain.workflow import Workflow
 from flockd.engines.base import Engine
 from flockd.engines.function import FunctionEngine
+from flockd.engines.handed import HandedEngine
+from flockd.engines.unset import UnsetEngine
 from flockd.errors import nearest
 from flockd.flock.declaration import DeclarationError
-from flockd.flock.declared_types import DeclaredTypes, made
-from flockd.flock.options import AgentOptions, build_agent, check_known, check_name
+from flockd.flock.declared_types import DeclaredTypes, TypeChoice, made
+from flockd.flock.flock_agent import FlockAgent, fields_type
+from flockd.flock.flows import FlowOptions, flow_name, read_flow
+from flockd.flock.hand_off import givers, hand_off_problems, handed_to, with_hand_offs
+from flockd.flock.options import AgentOptions, RunOptions, build_agent, check_known, check_name, owner_of
+from flockd.flock.serving import configured, serve_flock, serve_flock_blocking
 from flockd.flock.signature import read_signature
-
-if TYPE_CHECKING:
-    from flockd.config import Config
+from flockd.flock.workflows import build_workflow, check_workflow_free, workflow_warnings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Flow = TypeVar("Flow", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type[Any])
 
 
 class Flock:
-    """Agents and artifact types, declared by decorators.
+    """Agents, flows, workflows and artifact types, declared by decorators and calls.
 
     ```
     flock = Flock(name="reviews")
@@ -84,23 +89,24 @@ class Flock:
         self, function: Callable[..., Any], options: AgentOptions, local_names: Mapping[str, Any]
     ) -> None:
         name = options.get("name", getattr(function, "__name__", repr(function)))
-        check_known(name, options)
+        owner = f"agent {name}"
+        check_known(owner, options, AgentOptions.__annotations__)
         self._check_free(name)
         consumes, publishes = options.get("consumes"), options.get("publishes")
         signature = read_signature(
-            name,
+            owner,
             function,
             self._types.is_type,
             local_names=local_names if "<locals>" in getattr(function, "__qualname__", "") else {},
             consumes_given=consumes is not None,
             publishes_given=publishes is not None,
         )
-        inputs = self._types.names(name, "consumes", signature.consumes if consumes is None else consumes)
+        inputs = self._types.names(owner, "consumes", signature.consumes if consumes is None else consumes)
         if not inputs:
-            raise DeclarationError(f"agent {name}: consumes= is empty: name what wakes it, or leave it out")
+            raise DeclarationError(f"{owner}: consumes= is empty: name what wakes it, or leave it out")
         mode: Literal["all", "any"] = "any" if len(inputs) > len(signature.parameters) else "all"
         outputs = self._types.names(
-            name, "publishes", signature.publishes if publishes is None else publishes
+            owner, "publishes", signature.publishes if publishes is None else publishes
         )
         agent = build_agent(
             name,
@@ -108,42 +114,157 @@ class Flock:
             consumes=inputs,
             mode=mode,
             publishes=tuple(dict.fromkeys(outputs)),
-            description=_first_paragraph(function),
+            document=inspect.getdoc(function),
             kind=FunctionEngine.kind,
         )
         engine = FunctionEngine(
             function,
             parameters=signature.parameters,
             context=signature.context,
-            outputs={output: self._types.named(name, output).model for output in agent.outputs},
+            outputs={output: self._types.named(owner, output).model for output in agent.outputs},
         )
         self.add(agent, engine)
 
+    def llm_agent(
+        self,
+        name: str,
+        *,
+        consumes: TypeChoice | Iterable[TypeChoice],
+        publishes: TypeChoice | Iterable[TypeChoice],
+        instructions: str = "",
+        model: str | None = None,
+        **options: Unpack[RunOptions],
+    ) -> None:
+        """Declare an agent that thinks with a language model: `model`, or that of the flock.
+
+        Several types in `consumes` are alternatives. `instructions` are what the model is told; their first
+        paragraph is the description where none is given. Raises DeclarationError.
+        """
+        owner = f"agent {name}"
+        check_known(owner, options, RunOptions.__annotations__)
+        self._check_free(name)
+        inputs = self._types.names(owner, "consumes", consumes)
+        if not inputs:
+            raise DeclarationError(f"{owner}: consumes= is empty: name what wakes it")
+        agent = build_agent(
+            name,
+            options,
+            consumes=inputs,
+            mode="any" if len(inputs) > 1 else "all",
+            publishes=tuple(dict.fromkeys(self._types.names(owner, "publishes", publishes))),
+            document=instructions,
+            kind=UnsetEngine.kind,
+        )
+        self.add(agent, UnsetEngine(name, model=model or self.model, instructions=instructions))
+
+    def add_agent(self, agent: FlockAgent) -> FlockAgent:
+        """Declare an agent of documents 000 and 001, and return it. Raises DeclarationError."""
+        owner = f"agent {agent.name}"
+        check_name(agent.name)
+        self.llm_agent(
+            agent.name,
+            consumes=fields_type(owner, agent.name, "input", agent.input),
+            publishes=fields_type(owner, agent.name, "output", agent.output),
+            model=agent.model,
+            description=agent.description,
+            hand_off=agent.hand_offs,
+        )
+        return agent
+
     def add(self, agent: Agent, engine: Engine) -> None:
         """Declare an agent that is already described. Raises DeclarationError."""
-        self._check_free(agent.name)
-        known = {
-            name: self._types.named(agent.name, name) for name in (*agent.subscription.types, *agent.outputs)
-        }
+        owner = owner_of(agent.name, agent.kind)
+        self._check_free(agent.name, "flow" if agent.kind == "flow" else "agent")
+        known = {name: self._types.named(owner, name) for name in (*agent.subscription.types, *agent.outputs)}
         plain = [name for name in agent.outputs if known[name].model is None]
         if len(plain) > 1:
             raise DeclarationError(
-                f"agent {agent.name}: it publishes {' and '.join(plain)}, and a dict does not say which it "
-                "is: "
+                f"{owner}: it publishes {' and '.join(plain)}, and a dict does not say which it is: "
                 "make all but one of them a class"
             )
         self._agents[agent.name] = agent
         self._engines[agent.name] = engine
 
-    def _check_free(self, name: str) -> None:
-        check_name(name)
-        for taken in self._agents:
-            if fold(taken) == fold(name):
-                same = "" if taken == name else " (case and - or _ make no difference)"
+    def _check_free(self, name: str, noun: str = "agent") -> None:
+        check_name(name, noun)
+        for taken in self._agents.values():
+            if fold(taken.name) == fold(name):
+                same = "" if taken.name == name else " (case and - or _ make no difference)"
                 raise DeclarationError(
-                    f"agent {name}: there is already an agent {taken}{same}: give one of them another with "
-                    "name="
+                    f"{noun} {name}: there is already {_article(owner_of(taken.name, taken.kind))}{same}: give "
+                    "one of them another with name="
                 )
+
+    # Flows
+
+    @overload
+    def flow(self, flow: Flow, /, **options: Unpack[FlowOptions]) -> Flow: ...
+
+    @overload
+    def flow(self, /, **options: Unpack[FlowOptions]) -> Callable[[Flow], Flow]: ...
+
+    def flow(
+        self, flow: Flow | None = None, /, **options: Unpack[FlowOptions]
+    ) -> Flow | Callable[[Flow], Flow]:
+        """Declare a flow, and return it unchanged: a class with a kickoff and a state, or a function.
+
+        An execution makes a fresh instance, gives it the fields of `request`, calls `kickoff_async` or
+        `kickoff`, and makes `result` of the state that it leaves; a function takes the request and returns
+        the result. On the board a flow is an agent with one input and one output. Raises DeclarationError.
+        """
+        if flow is not None:
+            self._declare_flow(flow, options, sys._getframe(1).f_locals)
+            return flow
+
+        def decorate(flow: Flow) -> Flow:
+            self._declare_flow(flow, options, sys._getframe(1).f_locals)
+            return flow
+
+        return decorate
+
+    def _declare_flow(
+        self, flow: Callable[..., Any], options: FlowOptions, local_names: Mapping[str, Any]
+    ) -> None:
+        name = flow_name(flow, options)
+        check_known(f"flow {name}", options, FlowOptions.__annotations__)
+        self._check_free(name, "flow")
+        declared = read_flow(name, flow, options, self._types, local_names)
+        if declared.request == declared.result:  # two such flows would wake each other without an end
+            options = {"from_agents": EXTERNAL, **options}
+        agent = build_agent(
+            name,
+            options,
+            consumes=(declared.request,),
+            mode="all",
+            publishes=(declared.result,),
+            document=declared.document,
+            kind=declared.engine.kind,
+        )
+        self.add(agent, declared.engine)
+
+    # Workflows
+
+    def workflow(
+        self,
+        name: str,
+        *,
+        start: TypeChoice,
+        phases: Mapping[str, TypeChoice | Iterable[TypeChoice]],
+        description: str = "",
+    ) -> None:
+        """Declare a workflow that can be asked for by name: an artifact of `start` sets it off.
+
+        `phases` names its parts, in the order in which they are shown, with the types that end each; the work
+        itself is that of the agents that subscribe. Raises DeclarationError.
+        """
+        self.add_workflow(
+            build_workflow(name, start=start, phases=phases, description=description, types=self._types)
+        )
+
+    def add_workflow(self, workflow: Workflow) -> None:
+        """Declare a workflow that is already described. Raises DeclarationError."""
+        check_workflow_free(workflow.name, self._workflows)
+        self._workflows[workflow.name] = workflow
 
     # Artifact types
 
@@ -199,8 +320,12 @@ class Flock:
     # What the daemon reads
 
     def agents(self) -> Agents:
-        """The agents declared so far."""
-        return Agents(self._agents.values())
+        """The agents declared so far, flows among them. `hand_off` of each: those that its outputs wake."""
+        return with_hand_offs(Agents(self._agents.values()), self.types())
+
+    def workflows(self) -> tuple[Workflow, ...]:
+        """The workflows declared so far, in that order."""
+        return tuple(self._workflows.values())
 
     def types(self) -> Types:
         """The artifact types declared so far."""
@@ -208,42 +333,50 @@ class Flock:
 
     def engine(self, agent: str) -> Engine:
         """The engine of an agent, by its exact name. Raises KeyError."""
-        return self._engines[agent]
-
-    def workflows(self) -> tuple[Workflow, ...]:
-        """The workflows declared so far, in that order."""
-        return tuple(self._workflows.values())
+        engine, giving = self._engines[agent], givers(self._agents)
+        handed = handed_to(self._agents[agent], giving, self.types()) if giving else {}
+        if not handed:
+            return engine
+        return HandedEngine(engine, {name: self.types()[own] for name, own in handed.items()})
 
     def include(self, other: Flock) -> None:
-        """Take over the types and agents of another flock. Raises DeclarationError where names collide."""
+        """Take over all that another flock declares. Raises DeclarationError where names collide."""
         for artifact_type in other.types().values():
             self.add_type(artifact_type)
         for agent in other._agents.values():
             self.add(agent, other._engines[agent.name])
+        for workflow in other._workflows.values():
+            self.add_workflow(workflow)
 
     def validate(self, reserved_names: Collection[str] = ()) -> None:
         """Check what can only be known once all is declared. Raises DeclarationError with a line for each
         problem.
 
-        `reserved_names` are words that agents may not have as names, because a route has them.
+        `reserved_names` are words that agents and flows may not have as names, because a route has them.
         """
         reserved = {fold(name) for name in reserved_names}
-        agents = self.agents()
+        agents, types = Agents(self._agents.values()), self.types()
         problems = []
         for agent in agents.values():
+            owner = owner_of(agent.name, agent.kind)
             if fold(agent.name) in reserved:
-                problems.append(
-                    f"agent {agent.name}: a route has this name: give the agent another with name="
-                )
+                problems.append(f"{owner}: a route has this name: give it another with name=")
+            problems += [f"{owner}: {problem}" for problem in hand_off_problems(agent, agents, types)]
             for producer in sorted(agent.subscription.from_agents - {EXTERNAL}):
                 if producer not in agents:
                     near = nearest(producer, [*agents, EXTERNAL])
                     hint = f"did you mean {near}?" if near else "name an agent of this flock, or external"
-                    problems.append(
-                        f"agent {agent.name}: from_agents has {producer}, which is no agent: {hint}"
-                    )
+                    problems.append(f"{owner}: from_agents has {producer}, which is no agent: {hint}")
         if problems:
             raise DeclarationError("\n".join(problems))
+
+    def warnings(self) -> list[str]:
+        """What an author should know though the daemon can start: agents that cannot think, phases that cannot end."""
+        agents = self.agents()
+        return [
+            *(engine.problem for engine in self._engines.values() if isinstance(engine, UnsetEngine)),
+            *(warning for workflow in self.workflows() for warning in workflow_warnings(workflow, agents)),
+        ]
 
     # Serving
 
@@ -263,11 +396,9 @@ class Flock:
         where it is there): `auth` is auth.mode, `dashboard` switches the page at `/`. Raises ConfigError and
         LoadError.
         """
-        from flockd.app import serve_async  # the daemon is imported by those who run it, not by every author
-        from flockd.loading import with_tables
-
-        settings = _config(config, host=host, port=port, store=store, auth=auth, page=dashboard)
-        await serve_async(settings, with_tables(settings, self))
+        await serve_flock(
+            self, configured(config, host=host, port=port, store=store, auth=auth, page=dashboard)
+        )
 
     def start_api(
         self,
@@ -285,40 +416,11 @@ class Flock:
         `server_name` is what the flock is called in answers and in the API's title; `create_ui` switches the
         page.
         """
-        from flockd.app import serve
-        from flockd.loading import with_tables
-
         self.name = server_name or self.name
-        settings = _config(config, host=host, port=port, store=store, auth=auth, page=create_ui)
-        if code := serve(settings, with_tables(settings, self)):
-            sys.exit(code)
+        serve_flock_blocking(
+            self, configured(config, host=host, port=port, store=store, auth=auth, page=create_ui)
+        )
 
 
-def _config(
-    path: str | Path | None,
-    *,
-    host: str | None,
-    port: int | None,
-    store: str | None,
-    auth: str | None,
-    page: bool | None,
-) -> Config:
-    from flockd.config import Config
-
-    given: dict[str, dict[str, object]] = {
-        "server": {"host": host, "port": port, "page": page},
-        "store": {"url": store},
-        "auth": {"mode": auth},
-    }
-    overrides = {
-        section: {name: value for name, value in values.items() if value is not None}
-        for section, values in given.items()
-    }
-    default = Path("config.toml")
-    file = Path(path) if path is not None else default if default.is_file() else None
-    return Config.load(file, overrides)
-
-
-def _first_paragraph(function: Callable[..., Any]) -> str:
-    paragraph = (inspect.getdoc(function) or "").partition("\n\n")[0]
-    return " ".join(paragraph.split())
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

@@ -1,4 +1,4 @@
-"""The options of `@flock.agent`: what an author may say of an agent beside its function."""
+"""The options of agents and flows: what an author may say of one beside its function or class."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from flockd.domain.artifact import EXTERNAL
 from flockd.domain.artifact_type import problems_of
 from flockd.domain.predicate import compile_where
 from flockd.domain.priority import Priority
-from flockd.domain.subscription import Subscription, Where
+from flockd.domain.subscription import Subscription
 from flockd.domain.visibility import Labelled, Private, Public, Tenant, visibility_from_json
+from flockd.domain.where import Where, WherePayload, WhereValue
 from flockd.errors import nearest
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import TypeChoice
@@ -25,17 +26,9 @@ from flockd.flock.declared_types import TypeChoice
 PriorityWord = Literal["low", "normal", "high", "critical"]
 
 
-class AgentOptions(TypedDict, total=False):
-    """What `@flock.agent(…)` takes; each has a default."""
+class RunOptions(TypedDict, total=False):
+    """What any agent or flow takes: which artifacts wake it, and how its runs are run. Each has a default."""
 
-    name: str
-    """Default: the function's name."""
-    description: str
-    """Default: the first paragraph of the docstring."""
-    consumes: TypeChoice | Iterable[TypeChoice]
-    """Instead of the annotation of the only artifact parameter; several are alternatives (OR)."""
-    publishes: TypeChoice | Iterable[TypeChoice]
-    """Instead of the return annotation."""
     where: str | Callable[[Any], object]
     """Only artifacts that fulfil this: a JMESPath condition on the payload, or a function of the value."""
     from_agents: str | Iterable[str]
@@ -58,46 +51,60 @@ class AgentOptions(TypedDict, total=False):
     """Default: "10m". For one attempt; a number is seconds."""
     priority: PriorityWord | Priority | None
     """Default: normal."""
+    description: str
+    """Default: the first paragraph of the docstring."""
+    hand_off: str | Iterable[str]
+    """The agents that get its outputs as their input, by name; beside those that subscribe to them anyway."""
 
 
-def check_known(agent: str, options: Collection[str]) -> None:
-    """Raise DeclarationError for an option that `@flock.agent` does not have."""
+class AgentOptions(RunOptions, total=False):
+    """What `@flock.agent(…)` takes; each has a default."""
+
+    name: str
+    """Default: the function's name."""
+    consumes: TypeChoice | Iterable[TypeChoice]
+    """Instead of the annotation of the only artifact parameter; several are alternatives (OR)."""
+    publishes: TypeChoice | Iterable[TypeChoice]
+    """Instead of the return annotation."""
+
+
+def check_known(owner: str, options: Collection[str], known: Collection[str]) -> None:
+    """Raise DeclarationError for an option that is not known. `owner` is who has it, in words: "flow poem"."""
     for option in options:
-        if option not in AgentOptions.__annotations__:
-            near = nearest(option, AgentOptions.__annotations__)
-            hint = (
-                f": did you mean {near}?"
-                if near
-                else f" (there are {', '.join(AgentOptions.__annotations__)})"
-            )
-            raise DeclarationError(f"agent {agent}: there is no option {option}{hint}")
+        if option not in known:
+            near = nearest(option, known)
+            hint = f": did you mean {near}?" if near else f" (there are {', '.join(known)})"
+            raise DeclarationError(f"{owner}: there is no option {option}{hint}")
 
 
-def check_name(name: object) -> None:
-    """Raise DeclarationError for a name that no agent may have."""
+def check_name(name: object, noun: str = "agent") -> None:
+    """Raise DeclarationError for a name that no agent, flow or workflow (`noun`) may have."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise DeclarationError(
-            f"agent {name!r}: a name begins with a letter and has up to 64 letters, digits, _ and -: "
+            f"{noun} {name!r}: a name begins with a letter and has up to 64 letters, digits, _ and -: "
             "give it another with name="
         )
     if name.lower() == EXTERNAL:
         raise DeclarationError(
-            f"agent {name}: this name stands for what clients publish: give the agent another with name="
+            f"{noun} {name}: this name stands for what clients publish: give the {noun} another with name="
         )
 
 
 def build_agent(
     name: str,
-    options: AgentOptions,
+    options: RunOptions,
     *,
     consumes: tuple[str, ...],
     mode: Literal["all", "any"],
     publishes: tuple[str, ...],
-    description: str,
+    document: str | None,
     kind: str,
 ) -> Agent:
-    """The agent that these options describe. Raises DeclarationError for the first option that is wrong."""
-    check = _Check(name)
+    """The agent that these options describe; its description is theirs, else the first paragraph of `document`.
+
+    Raises DeclarationError for the first option that is wrong.
+    """
+    check = _Check(owner_of(name, kind))
     subscription = Subscription(
         types=consumes,
         mode=mode,
@@ -110,7 +117,7 @@ def build_agent(
         name,
         subscription,
         outputs=publishes,
-        description=options.get("description") or description,
+        description=options.get("description") or _first_paragraph(document or ""),
         kind=kind,
         priority=check.priority(options.get("priority")),
         max_concurrency=check.count("max_concurrency", options.get("max_concurrency", 64), least=1),
@@ -119,36 +126,46 @@ def build_agent(
         visibility=check.visibility(options.get("visibility")),
         labels=frozenset(check.words("labels", options.get("labels", ()))),
         tenant=options.get("tenant"),
+        hand_off=check.words("hand_off", options.get("hand_off", ())),
     )
+
+
+def owner_of(name: str, kind: str) -> str:
+    """An agent in words, as sentences about it begin: "flow poem_flow", "agent bug_detector"."""
+    return f"{'flow' if kind == 'flow' else 'agent'} {name}"
+
+
+def _first_paragraph(text: str) -> str:
+    return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
 
 
 class _Check:
     """Turns what an author wrote into what the domain knows, or says what is wrong with it."""
 
-    def __init__(self, agent: str) -> None:
-        self._agent = agent
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
 
     def _wrong(self, sentence: str) -> DeclarationError:
-        return DeclarationError(f"agent {self._agent}: {sentence}")
+        return DeclarationError(f"{self._owner}: {sentence}")
 
     def where(self, where: object) -> Where | None:
         if where is None:
             return None
         if isinstance(where, str):
             try:
-                holds = compile_where(where)
+                return WherePayload(compile_where(where))
             except ValueError as error:
                 raise self._wrong(str(error)) from None
-            return lambda candidate: holds(candidate.document)
         if not callable(where) or inspect.iscoroutinefunction(where):
             raise self._wrong(
                 f"where is {where!r}: give it a JMESPath condition or a plain function of the value"
             )
-        return lambda candidate: bool(where(candidate.value))
+        return WhereValue(where)
 
-    def words(self, option: str, words: str | Iterable[object]) -> tuple[str, ...]:
+    def words(self, option: str, words: object) -> tuple[str, ...]:
         checked = []
-        for word in (words,) if isinstance(words, str) else words:
+        listed = words if isinstance(words, Iterable) and not isinstance(words, str) else (words,)
+        for word in listed:
             if not isinstance(word, str) or not word:
                 raise self._wrong(f"{option} has {word!r}: give it a word or a list of words")
             checked.append(word)

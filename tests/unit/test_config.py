@@ -136,15 +136,59 @@ def test_it_cannot_be_changed() -> None:
             "[[agents]]\nname = 'a'\nfunction = 'm:f'\noutptu = 'x'",
             "config.toml: there is no setting agents[0].outptu. Did you mean agents[0].output?",
         ),
-        ("[[agents]]\nname = 'a'", "config.toml: agents[0].function is missing."),
+        (
+            "[[agents]]\nname = 'a'",
+            'agents[0]: the agent "a" needs function = "module:attr" (config.toml).',
+        ),
         (
             "[[agents]]\nname = 'a'\nfunction = 'f'",
             'agents[0].function: "f" names no function; write "package.module:function" (config.toml).',
         ),
         (
-            "[[agents]]\nname = 'a'\nengine = 'llm'\nfunction = 'm:f'",
-            'agents[0].engine: the engine "llm" comes with a later version; '
+            "[[agents]]\nname = 'a'\nengine = 'http'\nfunction = 'm:f'",
+            'agents[0].engine: the engine "http" comes with a later version; '
             'name a Python function with function = "module:attr" (config.toml).',
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'llm'\nfunction = 'm:f'",
+            'agents[0]: the agent "a" has engine = "llm", which takes no function (config.toml).',
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'llm'\ninput = 'q: str'",
+            'agents[0]: the agent "a" needs input and output: it has no function to read (config.toml).',
+        ),
+        (
+            "[[agents]]\nname = 'a'\nfunction = 'm:f'\nmodel = 'openai:gpt-4.1'",
+            'agents[0]: the agent "a" is a function, which has no model and no instructions; '
+            'did you mean engine = "llm"? (config.toml).',
+        ),
+        ("[[flows]]\nname = 'a'", "config.toml: flows[0].class is missing."),
+        (
+            "[[flows]]\nclass = 'poems.PoemFlow'",
+            'flows[0].class: "poems.PoemFlow" names no class; write "package.module:Class" (config.toml).',
+        ),
+        (
+            "[[flows]]\nclass = 'm:F'\nreqest = 'm:R'",
+            "config.toml: there is no setting flows[0].reqest. Did you mean flows[0].request?",
+        ),
+        (
+            "[workflows]\nname = 'a'",
+            "config.toml: workflows must be a list of tables, written [[workflows]].",
+        ),
+        (
+            "[[workflows]]\nname = 'a'\nstart = 'T'\nphases = []",
+            "workflows[0].phases is [], but it should have at least 1 item after validation, not 0 (config.toml).",
+        ),
+        (
+            "[[workflows]]\nname = 'a'\nstart = 'T'\nphases = [{name = 'p', tpyes = ['T']}]",
+            "config.toml: workflows[0].phases[0].types is missing.\n"
+            "config.toml: there is no setting workflows[0].phases[0].tpyes. "
+            "Did you mean workflows[0].phases[0].types?",
+        ),
+        (
+            "[[workflows]]\nname = 'a'\nstart = 'T'\n"
+            "phases = [{name = 'p', types = ['T']}, {name = 'p', types = ['U']}]",
+            'workflows[0].phases: two phases are called "p" (config.toml).',
         ),
         (
             "[[types]]\nname = 'T'\nshema = {}\nfields = 'a: str'",

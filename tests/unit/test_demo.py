@@ -11,7 +11,13 @@ from flockd.demo import bugs, complexity, flock
 from flockd.demo.bugs import find_bugs
 from flockd.demo.complexity import measure_complexity
 from flockd.demo.review import CodeReview, review_code
-from flockd.demo.source import SOURCE_MAX_CHARACTERS, CodeSubmission
+from flockd.demo.source import (
+    FSTRING_MAX_CHARACTERS,
+    SOURCE_MAX_CHARACTERS,
+    CodeSubmission,
+    Complaint,
+    parse_source,
+)
 from flockd.demo.text import (
     KEYWORDS_MAX,
     TEXT_MAX_CHARACTERS,
@@ -102,6 +108,39 @@ def test_source_that_cannot_be_parsed_is_one_finding(
     joined = review(code)
     assert joined.verdict == "request changes"
     assert joined.summary.endswith("Its complexity could not be measured.")
+
+
+@pytest.mark.parametrize("prefix", ["f", "Rf", "x = 1; F"])
+@pytest.mark.parametrize("quotes", ['"', "'''"])
+def test_an_f_string_that_would_hold_up_the_daemon_is_refused(prefix: str, quotes: str) -> None:
+    places = (FSTRING_MAX_CHARACTERS - 10) // 3
+    assert parse_source(f"\n{prefix}{quotes}{'{x}' * places}{quotes}").error is None
+    parsed = parse_source(f"\n{prefix}{quotes}{'{x}' * (places + 10)}{quotes}")
+    assert parsed.tree is None
+    assert parsed.error == Complaint(
+        2, 8 if ";" in prefix else 1, "Unreadable source: an f-string of more than 20,000 characters"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = '" + "y" * 50_000 + "'",
+        "# it's f\"" + "y" * 50_000,
+        "x = 'f' + \"" + "y" * 50_000 + '"',
+        "x = 'it\\'s f\"'" + "\ny = 1" * 5_000,
+        'f"{x}"\n' * 5_000,
+    ],
+    ids=["plain", "comment", "letter", "escape", "many"],
+)
+def test_long_source_without_a_long_f_string_is_read(code: str) -> None:
+    assert parse_source(code).error is None
+
+
+@pytest.mark.parametrize("unit", ['"', "'", '"""', 'f"', '\\"', "f'''{", '"a\n', "#'\n"])
+def test_quotes_that_never_end_are_looked_through_once(unit: str) -> None:
+    parsed = parse_source((unit * SOURCE_MAX_CHARACTERS)[:SOURCE_MAX_CHARACTERS])
+    assert (parsed.tree is None) == (parsed.error is not None)
 
 
 def test_a_tree_too_deep_for_the_visitors_is_said() -> None:
@@ -265,17 +304,6 @@ def test_long_text_is_analysed(unit: str) -> None:
 @given(st.text(max_size=300))
 def test_no_text_makes_the_agent_fail(text: str) -> None:
     assert len(analyze_text(TextAnalyzerInput(text=text)).keywords) <= KEYWORDS_MAX
-
-
-def test_the_flock_declares_the_agents_and_their_types() -> None:
-    declared = {name: (agent.subscription.types, agent.outputs) for name, agent in flock.agents().items()}
-    assert declared == {
-        "bug_detector": (("CodeSubmission",), ("BugAnalysis",)),
-        "complexity_analyst": (("CodeSubmission",), ("ComplexityReport",)),
-        "code_reviewer": (("BugAnalysis", "ComplexityReport"), ("CodeReview",)),
-        "text_analyzer": (("TextAnalyzerInput",), ("TextAnalyzerOutput",)),
-    }
-    assert all(agent.description for agent in flock.agents().values())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flockd.domain.fields import Field, model_of, parse_fields
+from flockd.domain.fields import Field, model_of, parse_fields, written_fields
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,38 @@ def test_names_of_old_pydantic_methods_are_fields_like_others() -> None:
 def test_a_name_that_pydantic_cannot_give_is_refused_with_a_sentence() -> None:
     with pytest.raises(ValueError, match="the fields 'model_config: str' make no model: "):
         model_of("X", "model_config: str")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "query: str | The query to process",
+        "sentiment: str, keywords: list[str]",
+        "a: Literal['x', 'y'] | One, of two, b: int | None | At most, c: dict, d: Any",
+        "e: dict[str, list[float]], f: list, g: bool, h: Literal['z'], i: Literal[1, None]",
+        "j: list[str | int], k: list[str | None]",
+    ],
+)
+def test_a_schema_is_written_as_it_was_read(text: str) -> None:
+    assert written_fields(model_of("X", text).model_json_schema()) == text
+
+
+def test_a_schema_without_such_a_form_is_told_as_well_as_can_be() -> None:
+    schema = {
+        "properties": {
+            "findings": {"type": "array", "items": {"$ref": "#/$defs/Finding"}},
+            "nested": {"type": "object", "properties": {"a": {"type": "string"}}},
+            "pair": {"type": "array", "prefixItems": [{"type": "integer"}]},
+            "either": {"oneOf": [{"type": "integer"}, {"type": "boolean"}]},
+            "only": {"allOf": [{"$ref": "#/$defs/Finding"}]},
+            "both": {"allOf": [{"type": "integer"}, {"minimum": 1}]},
+            "maybe": {"type": ["string", "null"]},
+            "open": True,
+            "odd": {"type": "widget", "description": "Of several\n  lines."},
+        }
+    }
+    assert written_fields(schema) == (
+        "findings: list[Finding], nested: dict, pair: list, either: int | bool, only: Finding, both: Any, "
+        "maybe: str | None, open: Any, odd: Any | Of several lines."
+    )
+    assert written_fields({"type": "object"}) == ""

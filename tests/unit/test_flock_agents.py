@@ -424,9 +424,9 @@ def test_a_wrong_signature_is_refused(function: Callable[..., Any], sentence: st
         ({"tags": ["a", 1]}, "tags has 1: give it a word or a list of words"),
         ({"prevent_self_trigger": "no"}, "prevent_self_trigger is 'no': give it True or False"),
         ({"retry": 3}, "there is no option retry: did you mean retries?"),
-        ({"zzz": 3}, "there is no option zzz (there are name, description, consumes,"),
+        ({"zzz": 3}, "there is no option zzz (there are where, from_agents, tags,"),
         ({"consumes": []}, "consumes= is empty: name what wakes it, or leave it out"),
-        ({"consumes": "Idee"}, "there is no artifact type Idee: declare it above the agent with @flock.type"),
+        ({"consumes": "Idee"}, "there is no artifact type Idee: declare it first with @flock.type"),
         ({"consumes": int}, "consumes= has <class 'int'>, which is no artifact type: name a pydantic model"),
         ({"publishes": [Note, 3]}, "publishes= has 3, which is no artifact type"),
     ],
@@ -503,7 +503,7 @@ def test_validate_knows_reserved_names_and_producers() -> None:
     with pytest.raises(DeclarationError) as wrong:
         flock.validate({"runs", "artifacts"})
     assert str(wrong.value).splitlines() == [
-        "agent Runs: a route has this name: give the agent another with name=",
+        "agent Runs: a route has this name: give it another with name=",
         "agent reader: from_agents has nobody, which is no agent: name an agent of this flock, or external",
         "agent reader: from_agents has runs, which is no agent: did you mean Runs?",
     ]

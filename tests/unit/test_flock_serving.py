@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flockd import Flock
+from flockd import Flock, FlockAPI
 from flockd.config import Config, ConfigError
 
 TABLE = """
@@ -84,6 +84,21 @@ def test_start_api_names_the_server_and_blocks(app: App) -> None:
     Flock(name="mine").start_api("127.0.0.2", 0, server_name="My API")
     ((config, flock),) = app.served
     assert (config.server.host, config.server.port, flock.name) == ("127.0.0.2", 0, "My API")
+
+
+def test_the_api_of_a_flock_starts_it_as_it_would_itself(app: App, tmp_path: Path) -> None:
+    flock = Flock(name="mine")
+    FlockAPI(flock).start(host="127.0.0.2", port=0)
+    FlockAPI(flock).start("::1", 1, "My API", False, store="sqlite:///x.db", auth="open")
+    (config, _), (second, named) = app.served
+    assert (config.server.host, config.server.port) == ("127.0.0.2", 0)
+    assert settings(second) == ("::1", 1, "sqlite:///x.db", "open")
+    assert (named.name, second.server.page) == ("My API", False)
+
+
+def test_an_address_that_others_can_reach_needs_a_word(app: App) -> None:
+    with pytest.raises(ConfigError, match=r"which others can reach.*auth\.mode = .open."):
+        FlockAPI(Flock()).start(host="0.0.0.0", port=8344)
 
 
 def test_start_api_ends_the_process_with_the_daemons_code(app: App) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from flockd.config import AgentTable, Config, TypeTable
+from flockd.config import AgentTable, Config, FlowTable, PhaseTable, TypeTable, WorkflowTable
+from flockd.config.tables import RunTable
+from flockd.domain.workflow import Phase, Workflow
 from flockd.engines.base import Context, Output
-from flockd.flock import Flock
-from flockd.flock.options import AgentOptions
+from flockd.flock import DeclarationError, Flock
+from flockd.flock.options import AgentOptions, RunOptions
 from flockd.loading import LoadError, load_flock, with_tables
 
 AGENTS = '''
@@ -304,8 +306,150 @@ def test_tables_come_on_top_of_a_target(folder: Path) -> None:
 
 
 def test_the_table_and_the_decorator_have_the_same_options() -> None:
-    in_tables = set(AgentTable.model_fields) - {"engine", "function", "input", "output"}
-    assert in_tables == set(AgentOptions.__annotations__) - {"consumes", "publishes"}
+    assert set(RunTable.model_fields) == set(RunOptions.__annotations__)
+    own = {"name", "consumes", "publishes"}
+    assert set(AgentOptions.__annotations__) == set(RunOptions.__annotations__) | own
+
+
+FLOWS = """
+from pydantic import BaseModel
+
+
+class Poem(BaseModel):
+    sentence_count: int = 1
+    poem: str = ""
+
+
+class Request(BaseModel):
+    sentence_count: int
+
+
+class PoemFlow:
+    \"\"\"Writes poems.\"\"\"
+
+    state: Poem
+
+    def kickoff(self):
+        self.state.poem = "A line. " * self.state.sentence_count
+
+
+async def haiku(request: Request) -> Poem:
+    return Poem()
+"""
+
+
+def test_flows_of_the_configuration(folder: Path) -> None:
+    write(folder / "flows.py", FLOWS)
+    tables = [
+        FlowTable.model_validate({"class": "flows:PoemFlow"}),
+        FlowTable.model_validate(
+            {
+                "name": "poems",
+                "class": "flows:PoemFlow",
+                "request": "flows:Request",
+                "result": "flows:Poem",
+                "description": "Rhymes.",
+                "timeout": "30s",
+                "max_concurrency": 2,
+            }
+        ),
+        FlowTable.model_validate({"class": "flows:haiku"}),
+    ]
+    loaded = load_flock(Config(flows=tables))
+    agents = loaded.agents()
+    assert list(agents) == ["poem_flow", "poems", "haiku"]
+    assert {agent.kind for agent in agents.values()} == {"flow"}
+    assert (agents["poem_flow"].subscription.types, agents["poem_flow"].description) == (
+        ("Poem",),
+        "Writes poems.",
+    )
+    assert (agents["poems"].subscription.types, agents["poems"].outputs) == (("Request",), ("Poem",))
+    assert (agents["poems"].description, agents["poems"].timeout_seconds) == ("Rhymes.", 30.0)
+    assert agents["poems"].max_concurrency == 2
+
+
+def test_workflows_of_the_configuration_name_types_of_everything_that_was_loaded(folder: Path) -> None:
+    write(folder / "mine.py", AGENTS.format(name="mine", type="Idea", agent="reader"))
+    workflow = WorkflowTable(
+        name="full",
+        description="All.",
+        start="Idea",
+        phases=[PhaseTable(name="plan", types=["Plan", "ThinkerOutput"])],
+    )
+    thinker = AgentTable(
+        name="thinker",
+        engine="llm",
+        input="idea: str",
+        output="plan: str",
+        instructions="Think.",
+        hand_off="reader",
+    )
+    config = Config(types=[TypeTable(name="Plan", fields="a: str")], agents=[thinker], workflows=[workflow])
+    loaded = load_flock(config, "mine:flock")
+    assert loaded.workflows() == (
+        Workflow("full", "Idea", (Phase("plan", ("Plan", "ThinkerOutput")),), "All."),
+    )
+    agent = loaded.agents()["thinker"]
+    assert (agent.kind, agent.subscription.types, agent.outputs) == (
+        "llm",
+        ("ThinkerInput",),
+        ("ThinkerOutput",),
+    )
+    assert agent.description == "Think."
+    assert "a-model" in loaded.warnings()[0], "the model of the first flock"
+    with pytest.raises(DeclarationError, match="hand_off has reader, which needs text"):
+        loaded.validate()
+
+
+def test_what_a_module_declares_is_carried_along(folder: Path) -> None:
+    write(
+        folder / "mine.py",
+        FLOWS
+        + """
+from flockd import Flock
+
+flock = Flock()
+flock.flow(PoemFlow)
+flock.workflow("poetry", start=Poem, phases={"write": [Poem]})
+""",
+    )
+    for loaded in (load_flock(Config(modules=["mine"])), load_flock(Config(), "mine:flock")):
+        assert list(loaded.agents()) == ["poem_flow"]
+        assert [workflow.name for workflow in loaded.workflows()] == ["poetry"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        (
+            {"flows": [{"class": "flows:PomFlow"}]},
+            "flow flows:PomFlow ([[flows]]): flows:PomFlow: flows has no PomFlow: did you mean PoemFlow?",
+        ),
+        (
+            {"flows": [{"name": "p", "class": "flows:PoemFlow", "result": "flows:Nix"}]},
+            "flow p ([[flows]]): flows:Nix: flows has no Nix",
+        ),
+        ({"flows": [{"class": "flows:Poem"}]}, "flow poem: Poem has neither kickoff() nor kickoff_async()"),
+        (
+            {"flows": [{"class": "flows:PoemFlow"}, {"class": "flows:PoemFlow"}]},
+            "flow poem_flow: there is already a flow poem_flow",
+        ),
+        (
+            {"workflows": [{"name": "w", "start": "Nix", "phases": [{"name": "p", "types": ["Nix"]}]}]},
+            "workflow w: there is no artifact type Nix",
+        ),
+        (
+            {"agents": [{"name": "a", "engine": "llm", "input": "q: strr", "output": "r: str"}]},
+            "agent a ([[agents]]): input: the fields 'q: strr': at character 4",
+        ),
+    ],
+)
+def test_a_table_that_declares_wrongly_is_a_sentence(
+    folder: Path, tables: dict[str, Any], sentence: str
+) -> None:
+    write(folder / "flows.py", FLOWS)
+    config = Config.model_validate(tables)
+    assert refused(lambda: with_tables(config, Flock())).startswith(sentence)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flockd.domain.agent import Agent
-from flockd.domain.subscription import Candidate, Matcher, Subscription, refusal
+from flockd.domain.rules import refusal
+from flockd.domain.subscription import Candidate, Matcher, Subscription
 from flockd.domain.visibility import PUBLIC, Private
 
 
