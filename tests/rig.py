@@ -25,6 +25,7 @@ from flockd.domain.event import Event
 from flockd.domain.identity import new_id
 from flockd.domain.run import Run
 from flockd.domain.subscription import Subscription
+from flockd.domain.timer import Timer
 from flockd.engines.base import Context, Engine, Output, Threads
 from flockd.store import sqlite
 from flockd.store.occupancy import Limits
@@ -151,11 +152,13 @@ class Rig:
         run_outputs: int = 1000,
         output_bytes: int = 1 << 20,
         retry_base_seconds: float = 100.0,
+        timers: Sequence[Timer] = (),
         wrap: Callable[[sqlite3.Connection], Any] = lambda connection: connection,
         **writer_options: Any,
     ) -> None:
         self.path = path
         self.agents = agents
+        self.timers = timers
         self.engines = dict(engines or {})
         self.limits = limits or Limits()
         self.clock = Clock()
@@ -205,6 +208,7 @@ class Rig:
             reads=self.reads,
             run_outputs=self._run_outputs,
             output_bytes=self._output_bytes,
+            timers=self.timers,
         )
         self.supervisor = Supervisor(
             self.board,

@@ -1,7 +1,8 @@
 """The only door through which state changes. A verb is a command and a pure decide; the writer runs them in groups."""
 
 from flockd.board.board import Board
+from flockd.board.explain import explain
 from flockd.board.publication import Idempotency, Publication, Published
 from flockd.board.publish import PublishedMany
 
-__all__ = ["Board", "Idempotency", "Publication", "Published", "PublishedMany"]
+__all__ = ["Board", "Idempotency", "Publication", "Published", "PublishedMany", "explain"]

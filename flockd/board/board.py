@@ -7,7 +7,8 @@ writer, and answered once it is on disk. A caller that is cancelled only stops w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -29,19 +30,24 @@ from flockd.board.pause import PauseAgent, PauseCorrelation
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
 from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
 from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
+from flockd.board.timers import FireTimers, Firing, SyncTimers, is_set_back
 from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact import EXTERNAL, Artifact, Draft
 from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.domain.correlation import Correlation
+from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import new_id
 from flockd.domain.priority import Priority
 from flockd.domain.question import Question
 from flockd.domain.run import Run
 from flockd.domain.subscription import Candidate, Matcher
+from flockd.domain.timer import Publishes, Timer
 from flockd.domain.visibility import may_see, narrowest
 from flockd.errors import AgentFailed, FieldProblem, FlockdError, InvalidInput
 from flockd.store.reads import Reads
 from flockd.store.state import Command
+
+log = logging.getLogger(__name__)
 
 
 class Submit(Protocol):
@@ -72,9 +78,11 @@ class Board:
         reads: Reads,
         run_outputs: int,
         output_bytes: int,
+        timers: Iterable[Timer] = (),
     ) -> None:
         self.types = types
         self.agents = agents
+        self.timers = {timer.name: timer for timer in timers}
         self.reads = reads
         self.matcher = Matcher(agents.values())
         self.live_text: LiveText = lambda _run_id: None
@@ -134,11 +142,13 @@ class Board:
         *,
         cascade: bool = False,
         dialect: str = "native",
+        correlation_id: str | None = None,
+        priority: Priority | None = None,
         idempotency: Idempotency | None = None,
     ) -> Published:
         """Run one agent exactly once on these inputs, which wake nobody else.
 
-        Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
+        `correlation_id` and `priority` are those of an agent that takes no inputs; else the inputs say them. Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
         """
         ordered = _in_order(agent, inputs)
         for one in ordered:
@@ -146,12 +156,15 @@ class Board:
                 raise InvalidInput.field(
                     "inputs", f"{agent.name} may not see a {one.type} with this visibility"
                 )
-        correlation_id = inputs[0].correlation_id or new_id()
+        if inputs:
+            correlation_id, priority = inputs[0].correlation_id, inputs[0].priority
+        correlation_id = correlation_id or new_id()
         prepared = [
             self._prepare(one._replace(correlation_id=correlation_id), EXTERNAL, match=False)
             for one in ordered
         ]
-        answer: Published = await self._submit(RunAgent(agent, prepared, cascade, dialect, idempotency))
+        command = RunAgent(agent, prepared, cascade, dialect, idempotency, correlation_id, priority)
+        answer: Published = await self._submit(command)
         return answer
 
     async def refuse(
@@ -281,6 +294,27 @@ class Board:
         more: bool = await self._submit(Wake(moment))
         return more
 
+    async def sync_timers(self, moment: int) -> None:
+        """At start: the stored timers become those that are declared; what was missed is skipped or caught up."""
+        stored = [progress.name for progress in await self.reads.timers()]
+        gone = [name for name in stored if name not in self.timers]
+        if self.timers or gone:
+            firings = [self._firing(timer) for timer in self.timers.values()]
+            await self._submit(SyncTimers(moment, firings, gone))
+
+    async def fire_timers(self, moment: int) -> None:
+        """Fire what is due."""
+        if not self.timers:
+            return
+        firings = [
+            self._firing(self.timers[progress.name])
+            for progress in await self.reads.timers()
+            if progress.due_at is not None
+            if progress.due_at <= moment or is_set_back(self.timers[progress.name], progress, moment)
+        ]
+        if firings:
+            await self._submit(FireTimers(moment, firings))
+
     async def exhaust(self, correlation_id: str) -> None:
         await self._submit(Exhaust(correlation_id, self.live_text))
 
@@ -331,7 +365,7 @@ class Board:
                     f"{agent.name} returned an invalid {output.type}: {invalid.message}"
                 ) from None
             size += len(draft.payload)
-            placed.append((draft, self._match(draft, value) if run.cascade else ()))
+            placed.append(self._match(draft, value) if run.cascade else (draft, ()))
         if size > self._output_bytes:
             raise AgentFailed(
                 f"{agent.name} returned {size} bytes; limits.output_bytes is {self._output_bytes}."
@@ -360,13 +394,29 @@ class Board:
 
     # -- outside the transaction ----------------------------------------------------------------------------
 
+    def _firing(self, timer: Timer) -> Firing:
+        """What a timer does now. A payload that its type refuses is a workflow that has failed from the start."""
+        target = timer.target
+        if not isinstance(target, Publishes):
+            return Firing(timer, None)
+        publication = Publication(
+            target.type, target.payload, target.tags, target.partition_key, target.visibility
+        )
+        try:
+            return Firing(timer, self._prepare(publication, EXTERNAL))
+        except Exception as error:  # a type's own validators may raise anything; the clock goes on
+            log.warning("timer %s cannot publish its %s", timer.name, target.type, exc_info=error)
+            reason = error.message if isinstance(error, FlockdError) else type(error).__name__
+            return Firing(timer, f"Its {target.type} cannot be published: {reason}")
+
     def _prepare(self, publication: Publication, producer: str, *, match: bool = True) -> Prepared:
         """Validate against the type and match. Raises InvalidInput."""
         artifact_type = self.types.named(publication.type)
         draft, value = self._draft(publication, producer, artifact_type.parse(publication.payload))
+        draft, agents = self._match(draft, value) if match else (draft, ())
         return Prepared(
             draft,
-            self._match(draft, value) if match else (),
+            agents,
             publication.correlation_id or new_id(),
             publication.priority,
             publication.correlation_is_new or publication.correlation_id is None,
@@ -386,14 +436,20 @@ class Board:
         )
         return draft, value
 
-    def _match(self, draft: Draft, value: Any) -> tuple[Agent, ...]:
-        return self.matcher.match(
-            Candidate(draft.type, draft.payload, value, draft.produced_by, draft.tags, draft.visibility)
+    def _match(self, draft: Draft, value: Any) -> tuple[Draft, tuple[Agent, ...]]:
+        """The agents that it wakes, and the draft with its keys for those that gather it."""
+        candidate = Candidate(
+            draft.type, draft.payload, value, draft.produced_by, draft.tags, draft.visibility
         )
+        agents = self.matcher.match(candidate)
+        keys = self.matcher.keys(candidate, agents)
+        return (draft._replace(keys=keys) if keys else draft), agents
 
 
 def _shared_tags(inputs: Sequence[Artifact]) -> tuple[str, ...]:
     """The tags that all inputs carry, in the order of the first."""
+    if not inputs:
+        return ()
     first, *others = inputs
     return tuple(tag for tag in first.tags if all(tag in other.tags for other in others))
 
@@ -401,6 +457,13 @@ def _shared_tags(inputs: Sequence[Artifact]) -> tuple[str, ...]:
 def _in_order(agent: Agent, inputs: Sequence[Publication]) -> list[Publication]:
     """The inputs of a direct run in the order of the agent's types. Raises InvalidInput with what it takes."""
     subscription = agent.subscription
+    if isinstance(subscription.gathering, BatchSpec):
+        size = subscription.gathering.size
+        if 1 <= len(inputs) <= size and all(one.type in subscription.types for one in inputs):
+            return list(inputs)
+        raise InvalidInput.field(
+            "inputs", f"{agent.name} takes 1 to {size} artifacts: {' or '.join(subscription.types)}"
+        )
     if subscription.mode == "any":
         if len(inputs) == 1 and inputs[0].type in subscription.types:
             return list(inputs)
@@ -414,6 +477,8 @@ def _in_order(agent: Agent, inputs: Sequence[Publication]) -> list[Publication]:
         if found is not None:
             left.remove(found)
             ordered.append(found)
+    if left and not subscription.types:
+        raise InvalidInput.field("inputs", f"{agent.name} takes no artifact")
     if left or len(ordered) != len(subscription.types):
         raise InvalidInput.field(
             "inputs", f"{agent.name} takes {' and '.join(subscription.types)}, one artifact of each"

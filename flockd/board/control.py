@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from flockd.board.ending import end, settle
 from flockd.board.memory import end_questions
 from flockd.board.outcome import retrying
+from flockd.board.pools import withdraw
 from flockd.board.wake import refuse_cancelled
 from flockd.domain.batch import Batch, BatchItem, ItemState
 from flockd.domain.correlation import Correlation, CorrelationState
@@ -191,6 +192,8 @@ def _cancel(state: State, run: Run, live_text: LiveText) -> None:
 
 
 def _cancel_all(state: State, correlation: Correlation, live_text: LiveText) -> None:
+    withdraw(state, correlation)
+    state.to_settle.pop(correlation.id, None)  # how it ends is for the caller
     for run in [
         run for run in state.runs.values() if run.correlation_id == correlation.id and run.state in OPEN
     ]:

@@ -17,6 +17,19 @@ def settle(state: State, correlation: Correlation) -> None:
         end(state, correlation, correlation.ended_state())
 
 
+def settle_all(state: State, correlation: Correlation) -> None:
+    """The ends that a verb brings about: of its own correlation, and of those that hold less than before."""
+    settle(state, correlation)
+    settle_sources(state)
+
+
+def settle_sources(state: State) -> None:
+    """The end of whatever holds less than before and has nothing open any more."""
+    for correlation_id in list(state.to_settle):
+        settle(state, state.correlations[correlation_id])
+    state.to_settle.clear()
+
+
 def end(state: State, correlation: Correlation, ended: CorrelationState) -> None:
     """End the round of a correlation; an item of a batch ends with its first one."""
     state.end_correlation(correlation, ended)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flockd.board.wake import new_run, put
+from flockd.board.runs import new_run
+from flockd.board.wake import put
 from flockd.domain.artifact import EXTERNAL, Draft
 from flockd.domain.batch import Batch, BatchItem, ItemState
 from flockd.domain.correlation import Correlation, CorrelationState

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from flockd.board.ending import settle
+from flockd.board.ending import settle, settle_all
+from flockd.board.pools import pools_of
 from flockd.board.wake import place
 from flockd.domain.agent import Agent
 from flockd.domain.artifact import Artifact, Draft
@@ -46,6 +47,13 @@ class Finish(Fenced):
     outputs: Sequence[tuple[Draft, tuple[Agent, ...]]]
     output_text: str | None
 
+    def needs(self) -> Needs:
+        return Needs(
+            correlations=(self.correlation_id,),
+            runs=(self.run_id,),
+            pools=tuple(pool for draft, _ in self.outputs for pool in pools_of(draft)),
+        )
+
     def decide(self, state: State) -> bool:
         run = self.held(state)
         if run is None:
@@ -74,7 +82,7 @@ class Finish(Fenced):
         )
         for one in woken:
             state.announce(one)
-        settle(state, correlation)
+        settle_all(state, correlation)
         return True
 
 

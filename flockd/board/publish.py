@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flockd.board.ending import settle
+from flockd.board.ending import settle_all
+from flockd.board.pools import pools_of
 from flockd.board.publication import Idempotency, Prepared, Published, Result, remember, replay
-from flockd.board.wake import new_run, open_correlation, place, put, refuse_cancelled
+from flockd.board.runs import new_run
+from flockd.board.wake import open_correlation, place, put, refuse_cancelled
 from flockd.domain.agent import Agent
 from flockd.domain.correlation import CorrelationState
+from flockd.domain.priority import Priority
 from flockd.errors import Conflict, FlockdError, InvalidInput, Overloaded
 from flockd.store.state import Needs, State
 
@@ -28,6 +31,7 @@ class Publish(NamedTuple):
         return Needs(
             correlations=self.prepared.named_correlation,
             keys=() if self.idempotency is None else (self.idempotency.digest,),
+            pools=pools_of(self.prepared.draft),
         )
 
     def decide(self, state: State) -> Published:
@@ -66,6 +70,9 @@ class PublishMany:
                 if isinstance(item, Prepared) and not item.correlation_is_new
             ),
             keys=() if self.idempotency is None else (self.idempotency.digest,),
+            pools=tuple(
+                pool for item in self.items if isinstance(item, Prepared) for pool in pools_of(item.draft)
+            ),
         )
 
     def decide(self, state: State) -> PublishedMany:
@@ -97,7 +104,10 @@ class PublishMany:
 
 @dataclass(frozen=True, slots=True)
 class RunAgent:
-    """A direct run: its inputs are stored and wake nobody else. Answers Published with the run's id."""
+    """A direct run: its inputs are stored and wake nobody else. Answers Published with the run's id.
+
+    Without inputs (an agent that only its schedule starts) there is no artifact, and its seq is that of the round.
+    """
 
     agent: Agent
     inputs: Sequence[Prepared]
@@ -105,11 +115,15 @@ class RunAgent:
     cascade: bool = False
     dialect: str = "native"
     idempotency: Idempotency | None = None
+    correlation_id: str = ""
+    """Where there are no inputs, which say it otherwise."""
+    priority: Priority | None = None
+    """The same."""
     inside: bool = False
 
     def needs(self) -> Needs:
         return Needs(
-            correlations=self.inputs[0].named_correlation,
+            correlations=self.inputs[0].named_correlation if self.inputs else (self.correlation_id,),
             keys=() if self.idempotency is None else (self.idempotency.digest,),
         )
 
@@ -118,16 +132,19 @@ class RunAgent:
         if before is not None:
             return before[0][0]
         admit(state)
-        first = self.inputs[0]
-        existing = state.correlations.get(first.correlation_id)
+        correlation_id, priority = self.correlation_id, self.priority
+        if self.inputs:
+            correlation_id, priority = self.inputs[0].correlation_id, self.inputs[0].priority
+        existing = state.correlations.get(correlation_id)
         if existing is not None and existing.state is CorrelationState.active:
             raise Conflict(f"Correlation {existing.id} is active; a direct run needs one of its own.")
         if existing is not None:
             refuse_cancelled(existing)
             if existing.runs >= state.limits.correlation_runs:
                 raise Conflict(f"Correlation {existing.id} has made limits.correlation_runs runs.")
+        seq = state.next_seq
         correlation = open_correlation(
-            state, first.correlation_id, priority=first.priority, dialect=self.dialect, name=self.agent.name
+            state, correlation_id, priority=priority, dialect=self.dialect, name=self.agent.name
         )
         inputs = tuple(item.draft.id for item in self.inputs)
         run = new_run(state, correlation, self.agent.name, inputs, depth=1, cascade=self.cascade)
@@ -135,9 +152,9 @@ class RunAgent:
         seqs = [put(state, correlation, item.draft, [run.id]).seq for item in self.inputs]
         state.announce(run)
         published = Published(
-            inputs[0],
+            inputs[0] if inputs else "",
             correlation.id,
-            seqs[0],
+            seqs[0] if seqs else seq,
             correlation.round,
             run.id,
             fresh=existing is None,
@@ -156,7 +173,7 @@ def publish_one(state: State, prepared: Prepared, dialect: str, name: str) -> Pu
     seq = state.next_seq
     for run in place(state, correlation, [(prepared.draft, prepared.agents)]):
         state.announce(run)
-    settle(state, correlation)
+    settle_all(state, correlation)
     return Published(prepared.draft.id, correlation.id, seq, correlation.round, fresh=fresh, at=state.now)
 
 

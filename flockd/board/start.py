@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import orjson
 
+from flockd.board.ending import settle_sources
 from flockd.board.memory import end_questions
 from flockd.board.outcome import kill, retrying
+from flockd.board.pools import expire
 from flockd.domain.question import QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.store.state import DUE_PAGE, Needs, OpenPage, State
@@ -88,7 +90,11 @@ class Wake:
                 end_questions(state, run.id, QuestionState.expired)
                 state.start_or_queue(run)
                 state.announce(run)
-        return len(due) >= DUE_PAGE
+        runs, expired = expire(state, self.moment)
+        for run in runs:
+            state.announce(run)
+        settle_sources(state)
+        return max(len(due), expired) >= DUE_PAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flockd.board.pools import offer
+from flockd.board.runs import new_run
 from flockd.domain.agent import Agent
 from flockd.domain.artifact import Artifact, Draft
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
-from flockd.domain.identity import new_id
 from flockd.domain.priority import Priority
-from flockd.domain.run import Run, RunState
+from flockd.domain.run import Run
 from flockd.errors import Conflict
-from flockd.store.state import Held, State
+from flockd.store.state import Held, Reserved, State
 
 NATIVE = "native"
 """The dialect of whoever publishes on the board itself."""
@@ -66,17 +67,19 @@ def place(
     depth = 1 if producer is None else producer.depth + 1
     woken: list[Run] = []
     for draft, agents in drafts:
-        seq = state.next_seq
+        place = state.reserve()  # what it sets off comes after it in the log
         woke: list[str] = []
         held: list[str] = []
         for agent in agents:
-            run = _wake(state, correlation, agent, Held(agent.name, seq, draft.id, draft.type, depth))
+            run = _wake(
+                state, correlation, agent, draft, Held(agent.name, place.seq, draft.id, draft.type, depth)
+            )
             if run is not None:
                 woken.append(run)
                 woke.append(run.id)
-            elif agent.subscription.joins:
+            elif agent.subscription.joins or agent.subscription.gathering:
                 held.append(agent.name)
-        put(state, correlation, draft, woke, held, producer=producer)
+        put(state, correlation, draft, woke, held, producer=producer, place=place)
     return woken
 
 
@@ -88,10 +91,12 @@ def put(
     held: Sequence[str] = (),
     *,
     producer: Run | None = None,
+    place: Reserved | None = None,
 ) -> Artifact:
-    """One artifact, its event and its counts."""
+    """One artifact, its event and its counts; at its place in the log, where that was reserved."""
+    place = place or state.reserve()
     artifact = Artifact(
-        state.next_seq,
+        place.seq,
         draft.id,
         draft.type,
         draft.payload,
@@ -119,12 +124,15 @@ def put(
         run=producer,
         data={"woke": woke, "held": held},
         artifact=artifact,
+        place=place,
     )
     return artifact
 
 
-def _wake(state: State, correlation: Correlation, agent: Agent, artifact: Held) -> Run | None:
-    """The run that this artifact makes for this agent; None where an AND holds it, or a limit refuses it."""
+def _wake(state: State, correlation: Correlation, agent: Agent, draft: Draft, artifact: Held) -> Run | None:
+    """The run that this artifact makes for this agent; None where others are waited for, or a limit refuses it."""
+    if agent.subscription.gathering is not None:
+        return offer(state, correlation, agent, dict(draft.keys)[agent.name], artifact)
     if not agent.subscription.joins:
         return new_run(state, correlation, agent.name, (artifact.artifact_id,), depth=artifact.depth)
     state.hold(correlation.id, artifact)
@@ -139,46 +147,4 @@ def _wake(state: State, correlation: Correlation, agent: Agent, artifact: Held) 
     run = new_run(state, correlation, agent.name, inputs, depth=max(held.depth for held in taken))
     if run is not None:
         state.take_held(correlation.id, taken)
-    return run
-
-
-def new_run(
-    state: State,
-    correlation: Correlation,
-    agent: str,
-    inputs: tuple[str, ...],
-    *,
-    depth: int,
-    cascade: bool = True,
-) -> Run | None:
-    """A run, claimed at once where there is room; None where its correlation has reached a limit, which ends it."""
-    limits = state.limits
-    if correlation.runs >= limits.correlation_runs:
-        correlation.reason = f"limits.correlation_runs: it made {correlation.runs} runs"
-    elif depth > limits.correlation_depth:
-        correlation.reason = f"limits.correlation_depth: it is {depth} hops from its publication"
-    if correlation.reason is not None:
-        if correlation.id not in state.exhausted:
-            state.exhausted.append(correlation.id)
-        return None
-    priority = correlation.priority
-    if priority is None and (known := state.agents.get(agent)) is not None:
-        priority = known.priority
-    correlation.vtime = max(state.occupancy.clock, correlation.vtime) + 1
-    run = Run(
-        state.next_run,
-        new_id(),
-        agent,
-        correlation.id,
-        RunState.ready,
-        Priority.normal if priority is None else priority,
-        correlation.vtime,
-        inputs,
-        state.now,
-        depth,
-        cascade,
-        tenant=correlation.tenant,
-    )
-    state.add_run(run, correlation)
-    state.start_or_queue(run)
     return run

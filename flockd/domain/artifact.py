@@ -74,3 +74,5 @@ class Draft(NamedTuple):
     tags: tuple[str, ...] = ()
     visibility: Private | Labelled | Tenant | Public = PUBLIC
     version: int = 1
+    keys: tuple[tuple[str, str], ...] = ()
+    """(agent, key) for each agent that gathers it."""

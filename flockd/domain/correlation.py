@@ -69,6 +69,8 @@ class Correlation:
     batch_id: str | None = None
     """The batch whose item it is."""
     batch_item: int | None = None
+    causes: tuple[str, ...] = ()
+    """The correlations whose artifacts were gathered for the run that began it."""
     paused: bool = False
     """Nothing of it starts; what runs goes on, and so do the clocks."""
     tenant: str = DEFAULT_TENANT
@@ -111,6 +113,7 @@ class Correlation:
             "name": self.name,
             "priority": None if self.priority is None else self.priority.name,
             "batch_id": self.batch_id,
+            "causes": self.causes,
             "started_at": iso(self.started_at),
             "last_activity_at": iso(self.last_activity_at),
             "completed_at": None if self.completed_at is None else iso(self.completed_at),

@@ -52,8 +52,12 @@ class EventKind(StrEnum):
     """data: {"question_id", "key", "text", "schema", "due_at"}"""
     question_answered = "question.answered"
     """It is not open any more. data: {"question_id", "key", "state", "answer", "answered_by"}"""
+    join_expired = "join.expired"
+    """Artifacts waited for partners in vain. data: {"key", "artifacts": [ids]}"""
     batch_progress = "batch.progress"
     """An item ended. data: {"total", "completed", "failed", "item", "item_correlation_id"}"""
+    timer_fired = "timer.fired"
+    """A timer began this correlation. data: {"timer", "fired" (how often by now), "due_at", "next_due_at"}"""
 
     run_output = "run.output"
     """Live only: {"text", "offset" (code points), "attempt", "fence"}"""

@@ -209,13 +209,13 @@ def written_fields(schema: Mapping[str, Any]) -> str:
     What has no form there (an object in an object) is named, or called `dict`, and defaults are not told.
     """
     return ", ".join(
-        f"{name}: {_type_text(field)}" + (f" | {field['description']}" if _is_described(field) else "")
+        " | ".join(filter(None, (f"{name}: {_type_text(field)}", _description(field))))
         for name, field in schema.get("properties", {}).items()
     )
 
 
-def _is_described(field: Mapping[str, Any] | bool) -> bool:
-    return not isinstance(field, bool) and bool(field.get("description"))
+def _description(field: Mapping[str, Any] | bool) -> str:
+    return "" if isinstance(field, bool) else " ".join(field.get("description", "").split())
 
 
 def _type_text(field: Mapping[str, Any] | bool) -> str:

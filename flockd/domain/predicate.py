@@ -8,34 +8,76 @@ false, "", [] and {} are false.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import jmespath.exceptions
 import jmespath.parser
 
 Evaluate = Callable[[Any], Any]
+Compiled = TypeVar("Compiled")
 
 _ALLOWED = "fields, indexes, literals, comparisons, &&, ||, !, contains, starts_with, ends_with and length"
 _ORDERINGS = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
 
 
-def compile_where(expression: str) -> Callable[[Any], bool]:
+class Expression:
+    """A compiled `where`: a predicate over plain JSON data."""
+
+    __slots__ = ("_evaluate", "_paths", "text")
+
+    def __init__(self, text: str, evaluate: Evaluate, paths: Mapping[str, Evaluate]) -> None:
+        self.text = text
+        """As its author wrote it."""
+        self._evaluate = evaluate
+        self._paths = paths
+
+    def __call__(self, document: Any) -> bool:
+        return _truth(self._evaluate(document))
+
+    def values(self, document: Any) -> dict[str, Any]:
+        """What stands in the document where the expression looks, by path, in the order of the expression."""
+        return {path: evaluate(document) for path, evaluate in self._paths.items()}
+
+
+def compile_where(expression: str) -> Expression:
     """A predicate over plain JSON data.
 
     Raises ValueError with a sentence for bad syntax, a node outside the subset, or an expression nested too deeply.
     """
+
+    def compiled(tree: dict[str, Any]) -> Expression:
+        return Expression(expression, _compile(tree), {path: _compile(node) for path, node in _paths(tree)})
+
+    return _compiled(expression, "where", compiled, _ALLOWED)
+
+
+def compile_path(path: str) -> Evaluate:
+    """The value at a field path of plain JSON data, None where there is none. Raises ValueError with a sentence."""
+
+    def step(node: dict[str, Any]) -> Evaluate:
+        if node["type"] not in ("field", "index", "subexpression", "index_expression"):
+            raise _Outside(f"a {node['type'].replace('_', ' ')}")
+        for child in node["children"]:
+            step(child)
+        return _compile(node)
+
+    return _compiled(path, "the field path", step, "fields and indexes")
+
+
+def _compiled(
+    expression: str, what: str, compile_node: Callable[[dict[str, Any]], Compiled], allowed: str
+) -> Compiled:
     try:
         tree: Any = jmespath.parser.Parser().parse(expression).parsed
-        evaluate = _compile(tree)
+        return compile_node(tree)
     except jmespath.exceptions.JMESPathError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"where {expression!r} is not a JMESPath expression: {reason}") from None
+        raise ValueError(f"{what} {expression!r} is not a JMESPath expression: {reason}") from None
     except _Outside as outside:
-        raise ValueError(f"where {expression!r} uses {outside}; what may be used: {_ALLOWED}") from None
+        raise ValueError(f"{what} {expression!r} uses {outside}; what may be used: {allowed}") from None
     except RecursionError:
-        raise ValueError(f"where {expression[:60]!r}… is nested too deeply") from None
-    return lambda document: _truth(evaluate(document))
+        raise ValueError(f"{what} {expression[:60]!r}… is nested too deeply") from None
 
 
 class _Outside(Exception):
@@ -47,6 +89,39 @@ def _compile(node: dict[str, Any]) -> Evaluate:
     if compiler is None:
         raise _Outside(f"a {node['type'].replace('_', ' ')}")
     return compiler(node)
+
+
+def _paths(node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The widest parts of an expression that only look something up, as they are written."""
+    path = _path(node)
+    if path:
+        yield path, node
+    else:
+        for child in node["children"]:
+            yield from _paths(child)
+
+
+def _path(node: dict[str, Any]) -> str | None:
+    """Of a lookup; empty where the document itself is meant, None for anything else."""
+    match node["type"]:
+        case "field":
+            name: str = node["value"]
+            return name if name.isidentifier() else f'"{name}"'
+        case "index":
+            return f"[{node['value']}]"
+        case "identity":
+            return ""
+        case "current":
+            return "@"
+        case "subexpression" | "index_expression":
+            steps = [_path(child) for child in node["children"]]
+            if None in steps:
+                return None
+            return "".join(
+                f".{step}" if at and step and not step.startswith("[") else step or ""
+                for at, step in enumerate(steps)
+            )
+    return None
 
 
 def _truth(value: Any) -> bool:

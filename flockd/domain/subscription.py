@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from flockd.domain.visibility import Labelled, Private, Public, Tenant, may_see
+from flockd.domain.gathering import Gathering
+from flockd.domain.rules import Gate
+from flockd.domain.visibility import Labelled, Private, Public, Tenant
+from flockd.domain.where import Where
 
 if TYPE_CHECKING:
     from flockd.domain.agent import Agent
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 class Candidate:
     """An artifact as the rules of matching see it."""
 
-    __slots__ = ("_document", "payload", "produced_by", "tags", "type", "value", "visibility")
+    __slots__ = ("_document", "is_public", "payload", "produced_by", "tags", "type", "value", "visibility")
 
     def __init__(
         self,
@@ -29,13 +32,14 @@ class Candidate:
         tags: tuple[str, ...],
         visibility: Private | Labelled | Tenant | Public,
     ) -> None:
-        self.type = type
-        self.payload = payload
-        self.value = value
+        self.type: str = type
+        self.payload: bytes = payload
+        self.value: Any = value
         """The validated value: an instance of the type's model."""
-        self.produced_by = produced_by
-        self.tags = tags
-        self.visibility = visibility
+        self.produced_by: str = produced_by
+        self.tags: tuple[str, ...] = tags
+        self.visibility: Private | Labelled | Tenant | Public = visibility
+        self.is_public = isinstance(visibility, Public)
         self._document: Any = None
 
     @property
@@ -44,10 +48,6 @@ class Candidate:
         if self._document is None:
             self._document = orjson.loads(self.payload)
         return self._document
-
-
-Where = Callable[[Candidate], bool]
-"""A predicate over one candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ class Subscription:
     tags: frozenset[str] = frozenset()
     """Only artifacts that carry all of these tags."""
     prevent_self_trigger: bool = True
+    gathering: Gathering | None = None
+    """A join over a key, or a batch: what is gathered beyond one workflow."""
     needed: Mapping[str, int] = field(init=False)
     """For an AND: how many of each type one run takes."""
 
@@ -72,50 +74,47 @@ class Subscription:
 
     @property
     def joins(self) -> bool:
-        """Whether a run needs more than one artifact."""
-        return self.mode == "all" and len(self.types) > 1
+        """Whether a run needs several artifacts of its workflow."""
+        return self.mode == "all" and len(self.types) > 1 and self.gathering is None
 
-
-def refusal(agent: Agent, candidate: Candidate) -> str | None:
-    """The rule by which this candidate does not wake the agent, or None where it does."""
-    subscription = agent.subscription
-    if candidate.type not in subscription.types:
-        return "type"
-    if subscription.prevent_self_trigger and candidate.produced_by == agent.name:
-        return "prevent_self_trigger"
-    if subscription.from_agents and candidate.produced_by not in subscription.from_agents:
-        return "from_agents"
-    if subscription.tags and not subscription.tags.issubset(candidate.tags):
-        return "tags"
-    if not may_see(agent.viewer, candidate.visibility):
-        return "visibility"
-    if subscription.where is not None and not subscription.where(candidate):
-        return "where"
-    return None
+    def key_of(self, candidate: Candidate) -> str | None:
+        """The key under which a candidate is gathered; None where it has none."""
+        assert self.gathering is not None
+        return self.gathering.key_of(candidate.type, candidate.document)
 
 
 class Matcher:
     """Artifact type → the agents that subscribe to it."""
 
     def __init__(self, agents: Iterable[Agent]) -> None:
-        by_type: dict[str, list[Agent]] = {}
+        by_type: dict[str, list[tuple[Agent, Gate]]] = {}
         for agent in agents:
+            gate = Gate(agent)
             for name in dict.fromkeys(agent.subscription.types):
-                by_type.setdefault(name, []).append(agent)
+                by_type.setdefault(name, []).append((agent, gate))
         self._by_type = {name: tuple(subscribed) for name, subscribed in by_type.items()}
         self.failed_predicates = 0
         """How often a `where` raised; an exception is "no match"."""
+
+    @staticmethod
+    def keys(candidate: Candidate, agents: Iterable[Agent]) -> tuple[tuple[str, str], ...]:
+        """(agent, key) for those of the matching agents that gather the artifact."""
+        return tuple(
+            (agent.name, agent.subscription.key_of(candidate) or "")
+            for agent in agents
+            if agent.subscription.gathering is not None
+        )
 
     def match(self, candidate: Candidate) -> tuple[Agent, ...]:
         """The agents that this artifact wakes, or is held for where they join several."""
         subscribed = self._by_type.get(candidate.type)
         if not subscribed:
             return ()
-        return tuple(agent for agent in subscribed if self._wakes(agent, candidate))
+        return tuple(agent for agent, gate in subscribed if self._opens(gate, candidate))
 
-    def _wakes(self, agent: Agent, candidate: Candidate) -> bool:
+    def _opens(self, gate: Gate, candidate: Candidate) -> bool:
         try:
-            return refusal(agent, candidate) is None
+            return gate.lets(candidate)
         except Exception:  # the author's predicate may raise anything
             self.failed_predicates += 1
             return False

@@ -108,7 +108,9 @@ class Supervisor:
         self._scheduler.open_lane(*SUSPECTS)
         for agent, priority, _ in await reads.ready_lanes():
             self._scheduler.open_lane(agent, priority)
+        await self._board.sync_timers(self._clock())
         self._expect(await reads.next_due())
+        self._expect(await reads.next_firing())
 
     def start(self) -> None:
         """Begin to work. What is committed from here on is told by `committed`."""
@@ -307,21 +309,26 @@ class Supervisor:
             self._scheduler.refill(*lane, page, complete=len(page) < window)
 
     async def _watch_the_clock(self) -> None:
-        """Wake waiting runs when they are due."""
+        """Wake waiting runs, and fire timers, when they are due; or when the clock was set back."""
+        looked_at = self._clock()
         while True:
             self._alarm.clear()
             now = self._clock()
-            if self._due_at is not None and self._due_at <= now:
+            if now < looked_at or (self._due_at is not None and self._due_at <= now):
                 self._due_at = None  # what begins to wait from here on is told
                 try:
                     while await self._board.wake(now):
                         pass
+                    await self._board.fire_timers(now)
+                    looked_at = now
                     self._expect(await self._board.reads.next_due())
+                    self._expect(await self._board.reads.next_firing())
                 except FlockdError as error:
                     log.warning("waking due runs failed, trying again: %s", error)
                     self._expect(now)
                     await asyncio.sleep(1.0)
                 continue
+            looked_at = now
             wait = CLOCK_LOOK_SECONDS
             if self._due_at is not None:
                 wait = min(wait, (self._due_at - now) / 1000)

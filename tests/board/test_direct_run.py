@@ -2,6 +2,7 @@
 
 import pytest
 
+from flockd.domain.priority import Priority
 from flockd.errors import Conflict, InvalidInput, NotFound
 from flockd.store.occupancy import Limits
 
@@ -50,6 +51,24 @@ async def test_an_and_takes_its_inputs_in_the_order_of_its_types(rigs: Rigs) -> 
     await rig.board.run_agent(rig.agents[0], [publication("B", 1), publication("A", 2), publication("A", 3)])
     assert (await rig.call("join")).inputs == (2, 1, 3)
     assert await rig.reads.unjoined(rig.events[0].correlation_id or "") == []
+
+
+async def test_an_agent_that_only_its_schedule_starts_takes_no_inputs(rigs: Rigs) -> None:
+    rig = await rigs(agent("sweeper"), agent("b", "B"))
+    correlation_id = new_id()
+    published = await rig.board.run_agent(
+        rig.agents[0], [], cascade=True, correlation_id=correlation_id, priority=Priority.high
+    )
+    call = await rig.call("sweeper")
+    assert (published.correlation_id, published.run_id) == (correlation_id, call.run_id)
+    assert (published.artifact_id, published.seq) == ("", rig.events[0].seq)
+    assert rig.kinds() == ["correlation.started", "run.started"]
+    assert (await rig.run(call.run_id)).priority is Priority.high
+    call.give(B=1)
+    (await rig.call("b")).give()
+    await rig.event("correlation.completed")
+    with pytest.raises(InvalidInput, match="sweeper takes no artifact"):
+        await rig.board.run_agent(rig.agents[0], [publication("A")])
 
 
 @pytest.mark.parametrize("types", ["", "B", "AA", "ABC"])

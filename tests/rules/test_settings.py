@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import BaseModel
 
-from flockd.config import AgentTable, Config, TypeTable
+from flockd.config import TABLES, Config
 from flockd.config.pages import sections, settings_page, toml_file
 
 from . import ROOT
@@ -39,11 +40,11 @@ def test_every_setting_is_in_both_with_its_reason() -> None:
 
 
 def test_every_section_of_the_model_is_listed() -> None:
-    assert {name for name, _, _ in sections()} | {"modules", "types", "agents"} == {"", *Config.model_fields}
+    assert {name for name, _, _ in sections()} | {"modules", *TABLES} == {"", *Config.model_fields}
 
 
-@pytest.mark.parametrize("table", [TypeTable, AgentTable])
-def test_every_key_of_a_table_is_explained(table: type[TypeTable] | type[AgentTable]) -> None:
+@pytest.mark.parametrize("table", TABLES.values())
+def test_every_key_of_a_table_is_explained(table: type[BaseModel]) -> None:
     page = (ROOT / "docs" / "settings.md").read_text("utf-8")
     for key, field in table.model_fields.items():
         assert field.description, f"{table.__name__}.{key} has no description"

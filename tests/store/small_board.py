@@ -91,6 +91,13 @@ class SmallBoard:
         published: Published = self.do(Publish(prepared, dialect, name, idempotency))
         return published
 
+    def pool(self, type: str, agent: str, key: str) -> Published:
+        """Publish an artifact that this agent gathers."""
+        draft = Draft(new_id(), type, b"{}", EXTERNAL, keys=((agent, key),))
+        prepared = Prepared(draft, (self._agents[agent],), new_id(), None, True)
+        published: Published = self.do(Publish(prepared))
+        return published
+
     def finish(self, run: Run, *types: str, tags: tuple[str, ...] = (), cascade: bool = True) -> None:
         """End a running run with an output of each of these types."""
         outputs = [

@@ -13,7 +13,13 @@ from flockd.board.control import Reset
 from flockd.board.memory import Ask
 from flockd.board.pause import PauseCorrelation
 from flockd.board.start import Release
+from flockd.board.timers import FireTimers, Firing, SyncTimers
+from flockd.domain.agent import Agent
+from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import new_id
+from flockd.domain.schedule import Every
+from flockd.domain.subscription import Subscription
+from flockd.domain.timer import Publishes, Timer
 from flockd.domain.visibility import Private
 from flockd.store.sqlite import Readers, StoreRefused, backup_path
 from flockd.store.verify import CHECKS, SENTENCES_MAX, verify, verify_path
@@ -56,10 +62,15 @@ def live_through_everything(board: SmallBoard) -> None:
     board.cancel_correlation(over)
     board.do(StartBatch(open_batch, "reviewer", [one, one, one, one], 2, b"{}"))
     board.finish(board.running("reviewer"))
+    board.pool("Gathered", "gatherer", "1")
     held_back = board.publish("Slow")
     board.do(PauseCorrelation(held_back.correlation_id, True))
     asking = board.running("reviewer")
     board.do(Ask(asking.id, asking.correlation_id, asking.fence, "key", "Really?", b"{}", None))
+    firing = Firing(Timer("tick", Every("5m"), Publishes("Code")), "It cannot be published.")
+    board.do(SyncTimers(board.now, [firing], ()))
+    board.now += 300_000
+    assert board.do(FireTimers(board.now, [firing])) == ["tick"]
 
 
 @pytest.fixture
@@ -68,6 +79,7 @@ def board(tmp_path: Path) -> Iterator[SmallBoard]:
         tmp_path / "board.db",
         agent("reviewer", "Code"),
         agent("joiner", "Left", "Right"),
+        Agent("gatherer", Subscription(("Gathered",), gathering=BatchSpec(3, "1h")), ()),
         agent("slow", "Slow", retries=1, max_concurrency=1),
     )
     live_through_everything(made)
@@ -314,7 +326,21 @@ WRONG = [
         "UPDATE batch_items SET state = 'completed' WHERE state = 'running'",
         "Batch ID is active, which its items do not bear out",
     ),
+    (
+        "UPDATE pools SET seq = seq + 1000",
+        "A pool of gatherer holds the artifact of seq [0-9]+ of correlation ID",
+    ),
+    ("DELETE FROM pools", "Correlation ID counts 0 runs, 1 open and 0 dead, but has 0, 0 and 0"),
     ("UPDATE runs SET paused = 0", "Run ID is not paused, which its correlation does not bear out"),
+    (
+        "UPDATE timers SET due_at = NULL",
+        "Timer tick is planned for [0-9]+ and due at none, and has fired 1 times",
+    ),
+    ("UPDATE timers SET fired = 5", "Timer tick counts 5 firings, but the log has 1."),
+    (
+        "UPDATE correlations SET name = 'tock' WHERE name = 'tick'",
+        "Event [0-9]+ says that timer tick fired, but no correlation of its name began with that.",
+    ),
     ("UPDATE questions SET state = 'answered'", "Run ID waits for an answer, but has no open question"),
     (
         "UPDATE runs SET reason = 'retry' WHERE reason = 'question'",

@@ -1,0 +1,120 @@
+"""Joins over a key, and batches: what is gathered waits in a pool, beyond its workflow but never beyond its tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flockd.board.runs import new_run
+from flockd.domain.agent import Agent
+from flockd.domain.artifact import DEFAULT_TENANT, Draft
+from flockd.domain.correlation import Correlation, CorrelationState
+from flockd.domain.event import EventKind
+from flockd.domain.gathering import BatchSpec
+from flockd.domain.identity import new_id
+from flockd.domain.run import Run
+from flockd.store.state import Held, Pooled, PoolKey, State
+
+
+def pools_of(draft: Draft, tenant: str = DEFAULT_TENANT) -> tuple[PoolKey, ...]:
+    """The pools into which an artifact goes."""
+    return tuple(PoolKey(tenant, agent, key) for agent, key in draft.keys)
+
+
+def offer(state: State, correlation: Correlation, agent: Agent, key: str, artifact: Held) -> Run | None:
+    """The run that an artifact makes complete; None where it waits for others."""
+    gathering = agent.subscription.gathering
+    assert gathering is not None
+    new = Pooled(
+        correlation.tenant,
+        agent.name,
+        key,
+        artifact.type,
+        artifact.seq,
+        artifact.artifact_id,
+        correlation.id,
+        artifact.depth,
+        state.clock + gathering.within_ms,
+        isinstance(gathering, BatchSpec),
+    )
+    state.pool(new)
+    taken = _complete(agent, state.pools[new.pool])
+    return None if taken is None else take(state, agent.name, taken)
+
+
+def take(state: State, agent: str, taken: Sequence[Pooled]) -> Run | None:
+    """The run of what was gathered: in its correlation where all is of one, else in one of its own, with its causes.
+
+    None where a limit refuses it; then its correlation is about to end.
+    """
+    sources = [state.correlations[one] for one in dict.fromkeys(one.correlation_id for one in taken)]
+    inputs = tuple(one.artifact_id for one in taken)
+    depth = max(one.depth for one in taken)
+    correlation = sources[0] if len(sources) == 1 else _derived(state, sources)
+    run = new_run(state, correlation, agent, inputs, depth=depth)
+    state.unpool(taken)
+    state.to_settle[correlation.id] = None
+    return run
+
+
+def expire(state: State, moment: int) -> tuple[list[Run], int]:
+    """What has waited for its whole time: a batch's run takes what is there, a join's artifact has waited in vain.
+
+    Answers the runs, which the caller announces, and how many artifacts were due.
+    """
+    runs: list[Run] = []
+    due = [one for pool in state.pools.values() for one in pool if one.due_at <= moment]
+    for pool in dict.fromkeys(one.pool for one in due if one.is_batch):
+        run = take(state, pool.agent, list(state.pools[pool]))
+        if run is not None:
+            runs.append(run)
+    in_vain: dict[tuple[str, PoolKey], list[Pooled]] = {}
+    for one in due:
+        if not one.is_batch:
+            in_vain.setdefault((one.correlation_id, one.pool), []).append(one)
+    for (correlation_id, pool), expired in in_vain.items():
+        state.unpool(expired)
+        state.emit(
+            EventKind.join_expired,
+            state.correlations[correlation_id],
+            agent=pool.agent,
+            data={"key": pool.key, "artifacts": [one.artifact_id for one in expired]},
+        )
+    return runs, len(due)
+
+
+def withdraw(state: State, correlation: Correlation) -> None:
+    """Hold nothing of a correlation any longer: it was cancelled."""
+    state.unpool(
+        [one for pool in state.pools.values() for one in pool if one.correlation_id == correlation.id]
+    )
+
+
+def _complete(agent: Agent, pool: Sequence[Pooled]) -> list[Pooled] | None:
+    """What one run takes of a pool, in the order of its inputs; None where something is missing."""
+    gathering = agent.subscription.gathering
+    if isinstance(gathering, BatchSpec):
+        return list(pool) if len(pool) >= gathering.size else None
+    taken: list[Pooled] = []
+    for name in agent.subscription.types:
+        oldest = next((one for one in pool if one.type == name and one not in taken), None)
+        if oldest is None:
+            return None
+        taken.append(oldest)
+    return taken
+
+
+def _derived(state: State, sources: Sequence[Correlation]) -> Correlation:
+    """The correlation of a run whose inputs come from several."""
+    priorities = [source.priority for source in sources if source.priority is not None]
+    correlation = Correlation(
+        0,
+        new_id(),
+        CorrelationState.active,
+        state.now,
+        state.now,
+        min(priorities, default=None),
+        causes=tuple(source.id for source in sources),
+        tenant=sources[0].tenant,
+    )
+    state.begin_correlation(correlation)
+    return correlation
