@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,6 +24,7 @@ from flockd.board import Board
 from flockd.config import Config
 from flockd.dialects.keys import BATCH, WORKFLOWS, BatchSettings
 from flockd.dialects.runs.batch_files import BATCH_FILES, BatchFiles
+from flockd.domain.agent import agent_at
 from flockd.domain.moment import HOUR_MS
 from flockd.errors import Unavailable
 from flockd.flock import Flock
@@ -125,6 +127,7 @@ class Daemon:
                 run_outputs=config.limits.run_outputs,
                 output_bytes=config.limits.output_bytes,
             )
+            self.writer.on_death = board.tell_death
             self.supervisor = self._supervisor(board)
             self.streams = await stack.enter_async_context(
                 Streams(
@@ -150,9 +153,7 @@ class Daemon:
             )
             app[BOARD], app[READS], app[HUB], app[STREAMS] = board, reads, self.hub, self.streams
             app[BATCH_FILES] = await stack.enter_async_context(
-                BatchFiles(
-                    self.hub, reads, folder=config.batch.dir, pending=self.path.parent / "batch_files"
-                )
+                BatchFiles(self.hub, reads, folder=config.batch.dir, pending=self.path.parent / "batch_files")
             )
             self.writer.start()
             await self._recover()
@@ -262,10 +263,14 @@ class Daemon:
 
     def occupancy(self) -> Mapping[str, AgentLoad]:
         occupancy = self.writer.occupancy
-        busy, ready, paused = occupancy.busy, occupancy.ready, occupancy.paused
+        running: Counter[str] = Counter()
+        queued: Counter[str] = Counter()
+        for total, tally in ((running, occupancy.busy), (queued, occupancy.ready)):
+            for place, count in tally.items():
+                total[agent_at(place)] += count
         return {
-            name: AgentLoad(busy[name], ready[name], name in paused)
-            for name in {*dict(busy.items()), *dict(ready.items()), *paused}
+            name: AgentLoad(running[name], queued[name], name in occupancy.paused)
+            for name in {*running, *queued, *occupancy.paused}
         }
 
     async def verify(self) -> list[str]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from flockd.board import Board, Publication, Published
 from flockd.domain.agent import Agent, Agents
+from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.domain.event import Event
 from flockd.domain.identity import new_id
@@ -203,13 +204,14 @@ class Rig:
         )
         self.board = Board(
             self.writer.submit,
-            types=Types(ArtifactType(name, Note) for name in TYPES),
+            types=Types([AGENT_ERROR, *(ArtifactType(name, Note) for name in TYPES)]),
             agents=agents,
             reads=self.reads,
             run_outputs=self._run_outputs,
             output_bytes=self._output_bytes,
             timers=self.timers,
         )
+        self.writer.on_death = self.board.tell_death
         self.supervisor = Supervisor(
             self.board,
             {agent.name: self.engines.get(agent.name) or Gate(agent.name, self) for agent in self.agents},

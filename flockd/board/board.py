@@ -24,7 +24,7 @@ from flockd.board.control import (
     Reset,
     RetryRun,
 )
-from flockd.board.memory import Answer, Ask, RecordStep
+from flockd.board.memory import Answer, Answered, Ask, RecordStep
 from flockd.board.outcome import Fail, Finish, Progress, Return
 from flockd.board.pause import PauseAgent, PauseCorrelation
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
@@ -32,6 +32,7 @@ from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
 from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
 from flockd.board.timers import FireTimers, Firing, SyncTimers, is_set_back
 from flockd.domain.agent import Agent, Agents
+from flockd.domain.agent_error import AGENT_ERROR, AgentError
 from flockd.domain.artifact import EXTERNAL, Artifact, Draft
 from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.domain.correlation import Correlation
@@ -148,7 +149,8 @@ class Board:
     ) -> Published:
         """Run one agent exactly once on these inputs, which wake nobody else.
 
-        `correlation_id` and `priority` are those of an agent that takes no inputs; else the inputs say them. Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
+        `correlation_id` and `priority` are for an agent that takes no inputs; otherwise the inputs say them. Raises
+        InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
         """
         ordered = _in_order(agent, inputs)
         for one in ordered:
@@ -248,10 +250,12 @@ class Board:
         run: Run = await self._submit(RetryRun(run_id))
         return run
 
-    async def answer_question(self, question: Question, answer: bytes, answered_by: str) -> Question:
+    async def answer_question(
+        self, question: Question, answer: bytes, answered_by: str, idempotency: Idempotency | None = None
+    ) -> Answered:
         """Answer an open question; its run starts again.
 
-        `answer` is JSON. Raises InvalidInput where its schema refuses it, NotFound, Conflict.
+        `answer` is JSON. Raises InvalidInput where its schema refuses it, NotFound, Conflict, IdempotencyMismatch.
         """
         shape = ArtifactType("answer", schema=orjson.loads(question.schema))
         try:
@@ -263,7 +267,7 @@ class Board:
                     for one in (invalid.details or {})["errors"]
                 ]
             ) from None
-        answered: Question = await self._submit(Answer(question.id, answer, answered_by))
+        answered: Answered = await self._submit(Answer(question.id, answer, answered_by, idempotency))
         return answered
 
     async def keep_answer(self, digest: bytes, answer: bytes, published: Published) -> None:
@@ -287,8 +291,8 @@ class Board:
         claimed: list[str] = await self._submit(Claim(run_ids))
         return claimed
 
-    def release(self, agent: str) -> asyncio.Future[Any]:
-        return self._submit(Release(agent))
+    def release(self, place: str) -> asyncio.Future[Any]:
+        return self._submit(Release(place))
 
     async def wake(self, moment: int) -> bool:
         more: bool = await self._submit(Wake(moment))
@@ -376,6 +380,23 @@ class Board:
         """Record how an attempt ended; answers False where the claim no longer holds."""
         return self._submit(outcome)
 
+    def tell_death(self, run: Run) -> tuple[Draft, tuple[Agent, ...]] | None:
+        """The AgentError of a run that has just died; None where no agent subscribes to it. Called by the writer."""
+        if not self.matcher.subscribes(AGENT_ERROR.name) or AGENT_ERROR.name not in self.types:
+            return None
+        error = orjson.loads(run.error or b"{}")
+        told = AgentError(
+            agent=run.agent,
+            run_id=run.id,
+            correlation_id=run.correlation_id,
+            code=error.get("code", ""),
+            message=error.get("message", ""),
+            attempt=run.attempt,
+            inputs=list(run.inputs),
+        )
+        publication = Publication(AGENT_ERROR.name, correlation_id=run.correlation_id)
+        return self._match(*self._draft(publication, run.agent, told))
+
     async def take_back(self) -> None:
         """At start: every run that was running when the process ended becomes ready, or dead at limits.run_crashes."""
         after: int | None = 0
@@ -442,8 +463,8 @@ class Board:
             draft.type, draft.payload, value, draft.produced_by, draft.tags, draft.visibility
         )
         agents = self.matcher.match(candidate)
-        keys = self.matcher.keys(candidate, agents)
-        return (draft._replace(keys=keys) if keys else draft), agents
+        keys, places = self.matcher.keys(candidate, agents), self.matcher.places(candidate, agents)
+        return (draft._replace(keys=keys, places=places) if keys or places else draft), agents
 
 
 def _shared_tags(inputs: Sequence[Artifact]) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
 from flockd.board.outcome import Fenced
+from flockd.board.publication import Idempotency, remember, replay
 from flockd.domain.event import EventKind
 from flockd.domain.identity import new_id
 from flockd.domain.moment import iso
@@ -86,23 +88,37 @@ class Ask(Fenced):
         return True
 
 
+class Answered(NamedTuple):
+    """A question that has its answer."""
+
+    question: Question
+    replayed: bool = False
+    """This key was used before: nothing new was stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to an open question: its run starts again. Answers the question."""
+    """The answer to an open question: its run starts again. Answers Answered."""
 
     question_id: str
     answer: bytes
     """Valid JSON of the question's schema."""
     answered_by: str
+    idempotency: Idempotency | None = None
     inside: bool = False
 
     def needs(self) -> Needs:
-        return Needs(questions=(self.question_id,))
+        return Needs(
+            questions=(self.question_id,),
+            keys=() if self.idempotency is None else (self.idempotency.digest,),
+        )
 
-    def decide(self, state: State) -> Question:
+    def decide(self, state: State) -> Answered:
         question = state.questions.get(self.question_id)
         if question is None:
             raise NotFound(f"Question not found: {self.question_id}")
+        if replay(state, self.idempotency) is not None:
+            return Answered(question.copy(), replayed=True)  # which does not change any more
         if question.state is not QuestionState.open:
             raise Conflict(f"Question {question.id} is {question.state}; only open ones can be answered.")
         question.answer = self.answer
@@ -111,7 +127,8 @@ class Answer:
         run = state.runs[question.run_id]
         state.start_or_queue(run)
         state.announce(run)
-        return question.copy()
+        remember(state, self.idempotency, ())
+        return Answered(question.copy())
 
 
 def close_question(state: State, question: Question, ended: QuestionState) -> None:

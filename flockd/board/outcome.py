@@ -178,6 +178,10 @@ def kill(state: State, run: Run, *, releases: bool = True) -> None:
         run=run,
         data={"attempt": run.attempt, "error": orjson.Fragment(run.error or b"null")},
     )
+    told = None if run.of_error or state.on_death is None else state.on_death(run)
+    if told is not None:
+        for one in place(state, correlation, [told], depth=run.depth + 1):
+            state.announce(one)
     settle(state, correlation)
 
 

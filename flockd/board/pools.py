@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flockd.board.runs import new_run
 from flockd.domain.agent import Agent
+from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact import DEFAULT_TENANT, Draft
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
@@ -20,14 +21,14 @@ def pools_of(draft: Draft, tenant: str = DEFAULT_TENANT) -> tuple[PoolKey, ...]:
     return tuple(PoolKey(tenant, agent, key) for agent, key in draft.keys)
 
 
-def offer(state: State, correlation: Correlation, agent: Agent, key: str, artifact: Held) -> Run | None:
+def offer(state: State, correlation: Correlation, agent: Agent, draft: Draft, artifact: Held) -> Run | None:
     """The run that an artifact makes complete; None where it waits for others."""
     gathering = agent.subscription.gathering
     assert gathering is not None
     new = Pooled(
         correlation.tenant,
         agent.name,
-        key,
+        dict(draft.keys)[agent.name],
         artifact.type,
         artifact.seq,
         artifact.artifact_id,
@@ -38,10 +39,10 @@ def offer(state: State, correlation: Correlation, agent: Agent, key: str, artifa
     )
     state.pool(new)
     taken = _complete(agent, state.pools[new.pool])
-    return None if taken is None else take(state, agent.name, taken)
+    return None if taken is None else take(state, agent.name, taken, dict(draft.places).get(agent.name))
 
 
-def take(state: State, agent: str, taken: Sequence[Pooled]) -> Run | None:
+def take(state: State, agent: str, taken: Sequence[Pooled], place: str | None = None) -> Run | None:
     """The run of what was gathered: in its correlation where all is of one, else in one of its own, with its causes.
 
     None where a limit refuses it; then its correlation is about to end.
@@ -50,7 +51,8 @@ def take(state: State, agent: str, taken: Sequence[Pooled]) -> Run | None:
     inputs = tuple(one.artifact_id for one in taken)
     depth = max(one.depth for one in taken)
     correlation = sources[0] if len(sources) == 1 else _derived(state, sources)
-    run = new_run(state, correlation, agent, inputs, depth=depth)
+    of_error = any(one.type == AGENT_ERROR.name for one in taken)
+    run = new_run(state, correlation, agent, inputs, depth=depth, place=place, of_error=of_error)
     state.unpool(taken)
     state.to_settle[correlation.id] = None
     return run

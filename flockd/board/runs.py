@@ -17,6 +17,8 @@ def new_run(
     *,
     depth: int,
     cascade: bool = True,
+    place: str | None = None,
+    of_error: bool = False,
 ) -> Run | None:
     """A run, claimed at once where there is room; None where its correlation has reached a limit, which ends it."""
     limits = state.limits
@@ -45,6 +47,8 @@ def new_run(
         depth,
         cascade,
         tenant=correlation.tenant,
+        place=place or agent,
+        of_error=of_error,
     )
     state.add_run(run, correlation)
     state.start_or_queue(run)

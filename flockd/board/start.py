@@ -41,7 +41,11 @@ class Claim:
             state.orphan(run)
             return False
         busy = state.occupancy.busy
-        if state.occupancy.closed or busy.total >= state.limits.running or state.occupancy.free(agent) <= 0:
+        if (
+            state.occupancy.closed
+            or busy.total >= state.limits.running
+            or state.occupancy.free(agent, run.place, state.clock) <= 0
+        ):
             return False
         state.claim(run)
         state.announce(run)
@@ -52,14 +56,14 @@ class Claim:
 class Release:
     """An engine whose run ended earlier (cancelled, timed out in a thread) has ended itself: its place is free."""
 
-    agent: str
+    place: str
     inside: bool = True
 
     def needs(self) -> Needs:
         return Needs()
 
     def decide(self, state: State) -> None:
-        state.release(self.agent)
+        state.release(self.place)
 
 
 @dataclass(frozen=True, slots=True)

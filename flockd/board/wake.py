@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from flockd.board.pools import offer
 from flockd.board.runs import new_run
 from flockd.domain.agent import Agent
-from flockd.domain.artifact import Artifact, Draft
+from flockd.domain.agent_error import AGENT_ERROR
+from flockd.domain.artifact import EXTERNAL, Artifact, Draft
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.priority import Priority
@@ -62,9 +63,14 @@ def place(
     drafts: Sequence[tuple[Draft, tuple[Agent, ...]]],
     *,
     producer: Run | None = None,
+    depth: int = 1,
 ) -> list[Run]:
-    """Put artifacts on the board with their events, and make the runs that they wake; the caller announces those."""
-    depth = 1 if producer is None else producer.depth + 1
+    """Put artifacts on the board with their events, and make the runs that they wake; the caller announces those.
+
+    `depth`: of those runs, where nobody produced the artifacts.
+    """
+    if producer is not None:
+        depth = producer.depth + 1
     woken: list[Run] = []
     for draft, agents in drafts:
         place = state.reserve()  # what it sets off comes after it in the log
@@ -122,6 +128,7 @@ def put(
         EventKind.artifact_published,
         correlation,
         run=producer,
+        agent=None if draft.produced_by == EXTERNAL else draft.produced_by,
         data={"woke": woke, "held": held},
         artifact=artifact,
         place=place,
@@ -132,9 +139,17 @@ def put(
 def _wake(state: State, correlation: Correlation, agent: Agent, draft: Draft, artifact: Held) -> Run | None:
     """The run that this artifact makes for this agent; None where others are waited for, or a limit refuses it."""
     if agent.subscription.gathering is not None:
-        return offer(state, correlation, agent, dict(draft.keys)[agent.name], artifact)
+        return offer(state, correlation, agent, draft, artifact)
     if not agent.subscription.joins:
-        return new_run(state, correlation, agent.name, (artifact.artifact_id,), depth=artifact.depth)
+        return new_run(
+            state,
+            correlation,
+            agent.name,
+            (artifact.artifact_id,),
+            depth=artifact.depth,
+            place=dict(draft.places).get(agent.name),
+            of_error=draft.type == AGENT_ERROR.name,
+        )
     state.hold(correlation.id, artifact)
     mine = [held for held in state.held[correlation.id] if held.agent == agent.name]
     taken: list[Held] = []
@@ -144,7 +159,15 @@ def _wake(state: State, correlation: Correlation, agent: Agent, draft: Draft, ar
             return None
         taken.append(oldest)
     inputs = tuple(held.artifact_id for held in taken)
-    run = new_run(state, correlation, agent.name, inputs, depth=max(held.depth for held in taken))
+    run = new_run(
+        state,
+        correlation,
+        agent.name,
+        inputs,
+        depth=max(held.depth for held in taken),
+        place=dict(draft.places).get(agent.name),
+        of_error=AGENT_ERROR.name in agent.subscription.types,
+    )
     if run is not None:
         state.take_held(correlation.id, taken)
     return run

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flockd.domain.priority import Priority
+from flockd.domain.rate import Rate
 from flockd.domain.subscription import Subscription
 from flockd.domain.visibility import Labelled, Private, Public, Tenant, Viewer
 
@@ -28,9 +30,16 @@ class Agent:
     priority: Priority | None = None
     """None: normal, unless its correlation says otherwise."""
     max_concurrency: int = 64
-    """Runs at once; a thread that outlived its run's timeout still counts."""
+    """Runs at once, of one key where there is a `concurrency_key`; a thread that outlived its run still counts."""
+    concurrency_key: Callable[[Any], Any] | None = None
+    """Finds the key in the payload of the artifact that wakes it."""
+    rate: Rate | None = None
+    """How often it may start, whatever the key."""
     retries: int = 0
     """Attempts after the first one."""
+    backoff: Mapping[str, float] = field(default_factory=dict)
+    """Seconds before the first retry, by the kind of the failure: the name of an exception's class or of a base of it,
+    "timeout", or "*" for the rest. Without one for its kind: the setting's."""
     timeout_seconds: float = 600.0
     """For one attempt."""
     tags: tuple[str, ...] = ()
@@ -46,6 +55,18 @@ class Agent:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "viewer", Viewer(self.name, self.labels, self.tenant))
+
+    def place(self, key: str | None) -> str:
+        """Where its runs of a key queue, and are counted."""
+        return self.name if key is None else f"{self.name}{_KEY}{key}"
+
+
+_KEY = "\0"
+
+
+def agent_at(place: str) -> str:
+    """The name of the agent whose place this is."""
+    return place.partition(_KEY)[0]
 
 
 def fold(name: str) -> str:

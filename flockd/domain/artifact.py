@@ -76,3 +76,5 @@ class Draft(NamedTuple):
     version: int = 1
     keys: tuple[tuple[str, str], ...] = ()
     """(agent, key) for each agent that gathers it."""
+    places: tuple[tuple[str, str], ...] = ()
+    """(agent, place) for each agent whose runs queue by a key of it."""

@@ -40,23 +40,18 @@ class Check(NamedTuple):
     detail: str
 
 
-def refusal(agent: Agent, candidate: Candidate) -> str | None:
-    """The name of the first rule that does not let this candidate wake the agent; None where all do.
-
-    Raises what the author's predicate raises.
-    """
-    for rule in RULES:
-        lets = rule.of(agent)
-        if lets is not None and not lets(candidate):
-            return rule.name
-    return None
-
-
 def check_all(agent: Agent, candidate: Candidate) -> list[Check]:
-    """What each rule says, in their order. A predicate that raises does not let through."""
-    return [
-        Check(rule.name, _passes(rule.of(agent), candidate), rule.detail(agent, candidate)) for rule in RULES
-    ]
+    """What each rule says, in their order. A predicate that raises does not let through.
+
+    Of an artifact of another type nothing more is asked: an author's predicate never sees one.
+    """
+    checks: list[Check] = []
+    for rule in RULES:
+        passed = _passes(rule.of(agent), candidate)
+        checks.append(Check(rule.name, passed, rule.detail(agent, candidate)))
+        if rule.of is _type and not passed:
+            break
+    return checks
 
 
 def _passes(lets: Lets | None, candidate: Candidate) -> bool:
@@ -156,7 +151,9 @@ def _key_detail(agent: Agent, candidate: Candidate) -> str:
     if gathering is None:
         return "The agent gathers nothing by a key"
     key = agent.subscription.key_of(candidate)
-    return f"{gathering!r} finds {'no key' if key is None else f'the key {key}' if key else 'it needs none'}"
+    if key is None:
+        return f"{gathering!r} finds no key"
+    return f"{gathering!r} finds the key {key}" if key else f"{gathering!r} needs no key"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -102,6 +102,10 @@ class Run:
     outputs: tuple[str, ...] = ()
     output_text: str | None = None
     """The end of its live text."""
+    place: str = ""
+    """Where it queues and is counted: its agent's, or that of one key of it."""
+    of_error: bool = False
+    """It consumes an AgentError: its own death makes none."""
     paused: bool = False
     """Ready, but its correlation is paused: it does not start."""
     tenant: str = DEFAULT_TENANT

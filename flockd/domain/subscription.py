@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from flockd.domain.gathering import Gathering
+from flockd.domain.gathering import Gathering, key_text
 from flockd.domain.rules import Gate
 from flockd.domain.visibility import Labelled, Private, Public, Tenant
 from flockd.domain.where import Where
@@ -96,6 +96,10 @@ class Matcher:
         self.failed_predicates = 0
         """How often a `where` raised; an exception is "no match"."""
 
+    def subscribes(self, type: str) -> bool:
+        """Whether any agent wants artifacts of this type."""
+        return type in self._by_type
+
     @staticmethod
     def keys(candidate: Candidate, agents: Iterable[Agent]) -> tuple[tuple[str, str], ...]:
         """(agent, key) for those of the matching agents that gather the artifact."""
@@ -103,6 +107,15 @@ class Matcher:
             (agent.name, agent.subscription.key_of(candidate) or "")
             for agent in agents
             if agent.subscription.gathering is not None
+        )
+
+    @staticmethod
+    def places(candidate: Candidate, agents: Iterable[Agent]) -> tuple[tuple[str, str], ...]:
+        """(agent, place) for those of the matching agents that count by a key of the artifact."""
+        return tuple(
+            (agent.name, agent.place(key_text(agent.concurrency_key(candidate.document))))
+            for agent in agents
+            if agent.concurrency_key is not None
         )
 
     def match(self, candidate: Candidate) -> tuple[Agent, ...]:

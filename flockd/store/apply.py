@@ -119,7 +119,7 @@ _COUNTERS = _Statement(
 
 EMPTIED = (
     "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
-    "batches", "batch_items", "steps", "questions", "paused_agents", "pools",
+    "batches", "batch_items", "steps", "questions", "paused_agents", "starts", "pools",
 )  # fmt: skip
 """The tables that a reset empties; `log` stays, so that no seq is given out again."""
 
@@ -173,6 +173,13 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     for name, timer in state.changed_timers.items():
         if timer is None:
             connection.execute("DELETE FROM timers WHERE name = ?", (name,))
+    for (agent, at), n in state.starts.items():
+        connection.execute(
+            "INSERT INTO starts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n + ?", (agent, at, n, n)
+        )
+        rate = state.agents[agent].rate
+        assert rate is not None, "only starts of agents with a rate are counted"
+        connection.execute("DELETE FROM starts WHERE agent = ? AND at <= ?", (agent, at - rate.period_ms))
     for agent, paused in state.changed_pauses.items():
         if paused:
             connection.execute("INSERT OR IGNORE INTO paused_agents VALUES (?, ?)", (agent, state.now))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from flockd.domain.agent import Agent
 from flockd.domain.moment import HOUR_MS
+from flockd.domain.rate import Rate
 
 K = TypeVar("K", bound=Hashable)
 
@@ -68,9 +69,11 @@ class Occupancy:
 
     def __init__(self) -> None:
         self.busy: Tally[str] = Tally()
-        """Places taken, by agent: from the claim until the engine has really ended."""
+        """How many work, by place: from the claim until the engine has really ended."""
         self.ready: Tally[str] = Tally()
-        """Ready runs, by agent."""
+        """Ready runs, by place."""
+        self.starts: dict[str, deque[tuple[int, int]]] = {}
+        """(moment, how many) of the latest starts of agents that have a rate."""
         self.clock = 0
         """Virtual time: the virtual start of the run claimed last."""
         self.paused: frozenset[str] = frozenset()
@@ -78,13 +81,30 @@ class Occupancy:
         self.closed = False
         """The daemon is draining: nothing starts any more. Set on the loop."""
         self._before = (self.clock, self.paused)
+        self._new_starts: list[tuple[str, int]] = []
 
-    def free(self, agent: Agent) -> int:
-        """How many more runs of this agent may start; its own limits alone."""
-        return 0 if agent.name in self.paused else agent.max_concurrency - self.busy[agent.name]
+    def free(self, agent: Agent, place: str, now: int) -> int:
+        """How many more runs may start at a place of this agent; by its own limits alone."""
+        if agent.name in self.paused:
+            return 0
+        free = agent.max_concurrency - self.busy[place]
+        return (
+            free
+            if agent.rate is None
+            else min(free, agent.rate.starts - self._started(agent.name, agent.rate, now))
+        )
 
-    def has_room(self, agent: Agent, limits: Limits, *, counted: int) -> bool:
-        """Whether a run of this agent may start now without overtaking any that waits.
+    def free_again_at(self, agent: Agent, now: int) -> int | None:
+        """When the rate of an agent lets one more start; None where it does so now."""
+        if agent.rate is None or self._started(agent.name, agent.rate, now) < agent.rate.starts:
+            return None
+        return (
+            next(at for at, _ in self.starts[agent.name] if at > now - agent.rate.period_ms)
+            + agent.rate.period_ms
+        )
+
+    def has_room(self, agent: Agent, place: str, limits: Limits, now: int, *, counted: int) -> bool:
+        """Whether a run may start at a place now without overtaking any that waits there.
 
         All that is ready must fit beside it; otherwise the scheduler chooses. `counted`: 1 where the run itself is
         already counted as ready.
@@ -92,16 +112,32 @@ class Occupancy:
         return (
             not self.closed
             and self.busy.total + self.ready.total - counted < limits.running
-            and self.ready[agent.name] == counted
-            and self.free(agent) > 0
+            and self.ready[place] == counted
+            and self.free(agent, place, now) > 0
         )
+
+    def start(self, agent: Agent, now: int) -> None:
+        """One more start counts against the rate of an agent that has one."""
+        if agent.rate is not None:
+            self._new_starts.append((agent.name, now))
+
+    def _started(self, agent: str, rate: Rate, now: int) -> int:
+        """Starts within the period that ends now; older ones are forgotten."""
+        known = self.starts.get(agent)
+        while known and known[0][0] <= now - rate.period_ms:
+            known.popleft()
+        return sum(n for _, n in known or ()) + sum(name == agent for name, _ in self._new_starts)
 
     def commit(self) -> None:
         self.busy.commit()
         self.ready.commit()
         self._before = (self.clock, self.paused)
+        for agent, at in self._new_starts:
+            self.starts.setdefault(agent, deque()).append((at, 1))
+        self._new_starts.clear()
 
     def rollback(self) -> None:
         self.busy.rollback()
         self.ready.rollback()
         self.clock, self.paused = self._before
+        self._new_starts.clear()

@@ -28,7 +28,7 @@ ARTIFACT_COLUMNS = (
 RUN_COLUMNS = (
     "ord, id, tenant, agent, correlation, state, reason, due_at, priority, vtime, depth, cascade, attempt, "
     "first_attempt, fence, crashes, created_at, started_at, completed_at, ended_round, inputs, outputs, error, "
-    "output_text, paused"
+    "output_text, paused, place, of_error"
 )
 CORRELATION_COLUMNS = (
     "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "
@@ -99,6 +99,8 @@ def run_from(row: Row) -> Run:
         error=row[22],
         output_text=row[23],
         paused=bool(row[24]),
+        place=row[25],
+        of_error=bool(row[26]),
     )
 
 
@@ -241,6 +243,8 @@ def run_row(run: Run) -> Row:
         run.error,
         run.output_text,
         run.paused,
+        run.place,
+        run.of_error,
     )
 
 

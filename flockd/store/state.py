@@ -7,14 +7,14 @@ so that a later verb sees an earlier one, and either all of them are stored or n
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from flockd.domain.agent import Agents
-from flockd.domain.artifact import DEFAULT_TENANT, Artifact
+from flockd.domain.agent import Agent, Agents
+from flockd.domain.artifact import DEFAULT_TENANT, Artifact, Draft
 from flockd.domain.batch import Batch, BatchItem
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import Event, EventKind
@@ -57,6 +57,10 @@ class OpenPage(NamedTuple):
 
 
 DUE_PAGE = 500
+
+
+OnDeath = Callable[[Run], "tuple[Draft, tuple[Agent, ...]] | None"]
+"""The AgentError of a run that has just died, and the agents that it wakes; None where nobody wants it. Pure."""
 
 
 class Command(Protocol):
@@ -161,6 +165,7 @@ class State:
         agents: Agents,
         limits: Limits,
         occupancy: Occupancy,
+        on_death: OnDeath | None = None,
     ) -> None:
         self.now = now
         """The moment of everything that this group writes; never less than that of an earlier group."""
@@ -171,6 +176,7 @@ class State:
         self.agents = agents
         self.limits = limits
         self.occupancy = occupancy
+        self.on_death = on_death
         # loaded rows
         self.correlations: dict[str, Correlation] = {}
         self.runs: dict[str, Run] = {}
@@ -203,6 +209,8 @@ class State:
         self.changed_questions: dict[str, Question] = {}
         self.changed_timers: dict[str, TimerProgress | None] = {}
         """None: it is not declared any more. A reset of the board leaves timers as they are."""
+        self.starts: Counter[tuple[str, int]] = Counter()
+        """(agent, moment): starts of agents that have a rate."""
         self.changed_pauses: dict[str, bool] = {}
         """Agents that were paused (True) or resumed."""
         self.changed_batches: dict[str, Batch] = {}
@@ -238,12 +246,12 @@ class State:
         self.emptied = True
         self.complete_from = self.next_seq
         for run in self.started.values():
-            self.release(run.agent)
+            self.release(run.place)
         for changed in (
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
             self.failed_items, self.questions, self.changed_questions, self.changed_pauses, self.changed_batches,
-            self.changed_items, self.pools, self.pooled, self.to_settle,
+            self.changed_items, self.pools, self.pooled, self.to_settle, self.starts,
         ):  # fmt: skip
             changed.clear()
         for appended in (
@@ -372,7 +380,7 @@ class State:
         """Take a ready run out of the queue, or put it back."""
         run.paused = paused
         self.changed_runs[run.id] = run
-        self.occupancy.ready.add(run.agent, -1 if paused else +1)
+        self.occupancy.ready.add(run.place, -1 if paused else +1)
 
     # -- runs -----------------------------------------------------------------------------------------------
 
@@ -385,7 +393,7 @@ class State:
         self.changed_runs[run.id] = run
         run.paused = correlation.paused
         if not run.paused:
-            self.occupancy.ready.add(run.agent, +1)
+            self.occupancy.ready.add(run.place, +1)
         self.count("run", run.agent, run.state, tenant=run.tenant)
 
     def move(self, run: Run, to: RunState, *, releases: bool = True) -> None:
@@ -399,15 +407,15 @@ class State:
             if self.started.pop(run.id, None):  # claimed in this very group: no engine works on it yet
                 releases = True
             if releases:
-                self.release(run.agent)
+                self.release(run.place)
         correlation = self.correlations[run.correlation_id]
         if before is RunState.ready and not run.paused:
-            self.occupancy.ready.add(run.agent, -1)
+            self.occupancy.ready.add(run.place, -1)
         run.paused = to is RunState.ready and correlation.paused
         if to is RunState.running:
-            self.occupancy.busy.add(run.agent, +1)
+            self.occupancy.busy.add(run.place, +1)
         elif to is RunState.ready and not run.paused:
-            self.occupancy.ready.add(run.agent, +1)
+            self.occupancy.ready.add(run.place, +1)
         if before in OPEN and to not in OPEN:
             correlation.open -= 1
             run.completed_at = self.now
@@ -423,9 +431,9 @@ class State:
         self.count("run", run.agent, before, n=-1, tenant=run.tenant)
         self.count("run", run.agent, to, tenant=run.tenant)
 
-    def release(self, agent: str) -> None:
-        """A place of this agent is free again."""
-        self.occupancy.busy.add(agent, -1)
+    def release(self, place: str) -> None:
+        """One less works at this place."""
+        self.occupancy.busy.add(place, -1)
         self.freed = True
 
     def start_or_queue(self, run: Run) -> None:
@@ -442,7 +450,9 @@ class State:
                 self.move(run, RunState.ready)
             return
         counted = 1 if run.state is RunState.ready else 0
-        if run.crashes < SUSPECT_CRASHES and self.occupancy.has_room(agent, self.limits, counted=counted):
+        if run.crashes < SUSPECT_CRASHES and self.occupancy.has_room(
+            agent, run.place, self.limits, self.clock, counted=counted
+        ):
             self.claim(run)
             return
         if run.state is not RunState.ready:
@@ -455,6 +465,10 @@ class State:
         run.fence += 1
         run.started_at = self.now
         self.occupancy.clock = max(self.occupancy.clock, run.vtime)
+        agent = self.agents[run.agent]
+        if agent.rate is not None:
+            self.occupancy.start(agent, self.clock)
+            self.starts[agent.name, self.clock] += 1
         self.started[run.id] = run
 
     def announce(self, run: Run) -> None:

@@ -31,7 +31,7 @@ from flockd.store.load import load
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.reads import ReadyRun
 from flockd.store.sqlite import truncate_wal
-from flockd.store.state import Command, State
+from flockd.store.state import Command, OnDeath, State
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,8 @@ class Writer:
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self.occupancy = Occupancy()
+        self.on_death: OnDeath | None = None
+        """Set before the start."""
         self._connection = connection
         self._path = path
         self._wal_path = path.with_name(path.name + "-wal")
@@ -160,12 +162,14 @@ class Writer:
     def _seed_occupancy(self) -> None:
         """What the rows say at start: runs of the last process hold their places until they are taken back."""
         for tally, state in ((self.occupancy.busy, "running"), (self.occupancy.ready, "ready")):
-            for agent, count in self._connection.execute(
-                f"SELECT agent, count(*) FROM runs WHERE state = '{state}' AND NOT paused GROUP BY agent"
+            for place, count in self._connection.execute(
+                f"SELECT place, count(*) FROM runs WHERE state = '{state}' AND NOT paused GROUP BY place"
             ):
-                tally.add(agent, count)
+                tally.add(place, count)
         paused = self._connection.execute("SELECT agent FROM paused_agents")
         self.occupancy.paused = frozenset(agent for (agent,) in paused)
+        for agent, at, n in self._connection.execute("SELECT agent, at, n FROM starts ORDER BY at"):
+            self.occupancy.starts.setdefault(agent, deque()).append((at, n))
         oldest = self._connection.execute("SELECT min(vtime) FROM runs WHERE state = 'ready'").fetchone()[0]
         self.occupancy.clock = oldest or 0
         self.occupancy.commit()
@@ -304,6 +308,7 @@ class Writer:
             agents=self._agents,
             limits=self._limits,
             occupancy=self.occupancy,
+            on_death=self.on_death,
         )
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -454,7 +459,7 @@ def _committed(state: State, commands: int, seconds: float) -> Committed:
     return Committed(
         state.events,
         started,
-        [ReadyRun(run.id, run.agent, run.priority, run.vtime, run.ord, run.crashes) for run in state.readied],
+        [ReadyRun(run.id, run.place, run.priority, run.vtime, run.ord, run.crashes) for run in state.readied],
         state.cancelled_runs,
         state.exhausted,
         state.next_due,

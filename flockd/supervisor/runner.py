@@ -111,7 +111,8 @@ class Runner:
             return self._failure(work, "AGENT_FAILED", error.message)
         run = work.run
         log.warning("agent %s failed (run %s, attempt %d)", run.agent, run.id, run.attempt, exc_info=error)
-        return self._failure(work, "AGENT_FAILED", _told(error))
+        kinds = [cls.__name__ for cls in type(error).__mro__]
+        return self._failure(work, "AGENT_FAILED", _told(error), kinds=kinds)
 
     def _return(self, work: Work) -> Return:
         run = work.run
@@ -127,14 +128,25 @@ class Runner:
 
     def _timeout(self, work: Work) -> Fail:
         message = f"It did not end within {work.agent.timeout_seconds:g} s."
-        return self._failure(work, "TIMEOUT", message, "timeout")
+        return self._failure(work, "TIMEOUT", message, "timeout", kinds=("timeout",))
 
     def _failure(
-        self, work: Work, code: str, message: str, reason: str = "error", *, final: bool = False
+        self,
+        work: Work,
+        code: str,
+        message: str,
+        reason: str = "error",
+        *,
+        final: bool = False,
+        kinds: Sequence[str] = (),
     ) -> Fail:
-        run = work.run
+        """`kinds`: what the failure is called in the agent's `backoff`, the most particular first."""
+        run, agent = work.run, work.agent
         failures = run.attempt - run.first_attempt + 1
-        delay = delay_seconds(failures, self._retry_base, self._retry_max)
+        base = next(
+            (agent.backoff[kind] for kind in (*kinds, "*") if kind in agent.backoff), self._retry_base
+        )
+        delay = delay_seconds(failures, base, max(base, self._retry_max))
         return Fail(
             run.id,
             run.correlation_id,

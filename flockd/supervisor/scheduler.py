@@ -1,6 +1,6 @@
 """Which ready runs start next. Pure: no clock, no waiting, no I/O.
 
-Memory holds a window of each lane (one agent, one priority class); the rest of the lane stays in the table, and is read
+Memory holds a window of each lane (one place, one priority class); the rest of the lane stays in the table, and is read
 a page at a time as the window empties. So ten thousand runs of one capped agent hide nobody else's.
 """
 
@@ -19,7 +19,7 @@ LOWEST_EVERY = 16
 """One pick in so many takes the head of the lowest class, so that it moves too."""
 
 Room = Callable[[str], int]
-"""Free places of an agent."""
+"""How many more may start at a place."""
 
 LaneKey = tuple[str, Priority]
 
@@ -28,7 +28,7 @@ SUSPECTS: LaneKey = ("", Priority.critical)
 
 
 def _lane_of(run: ReadyRun) -> LaneKey:
-    return SUSPECTS if run.crashes >= SUSPECT_CRASHES else (run.agent, run.priority)
+    return SUSPECTS if run.crashes >= SUSPECT_CRASHES else (run.place, run.priority)
 
 
 def _order(run: ReadyRun) -> tuple[int, int]:
@@ -36,7 +36,7 @@ def _order(run: ReadyRun) -> tuple[int, int]:
 
 
 class _Lane:
-    """The window of one agent's ready runs of one class."""
+    """The window of the ready runs of one class at one place."""
 
     __slots__ = ("arrived", "complete", "pushed", "refilling", "window")
 
@@ -59,7 +59,7 @@ class Scheduler:
         self.window = min(window, PAGE_MAX)
         self._lanes: dict[LaneKey, _Lane] = {}
         self._heads: dict[Priority, list[tuple[int, int, str]]] = {priority: [] for priority in Priority}
-        """Heads of lanes as (vtime, ord, agent); an entry that is no longer a head is skipped when it surfaces."""
+        """Heads of lanes as (vtime, ord, place); an entry that is no longer a head is skipped when it surfaces."""
         self._picks = 0
 
     @property
@@ -72,9 +72,9 @@ class Scheduler:
         for heads in self._heads.values():
             heads.clear()
 
-    def open_lane(self, agent: str, priority: Priority) -> None:
+    def open_lane(self, place: str, priority: Priority) -> None:
         """There are ready runs in the table that nobody told of: a page of them will be asked for."""
-        self._lanes.setdefault((agent, priority), _Lane(complete=False)).complete = False
+        self._lanes.setdefault((place, priority), _Lane(complete=False)).complete = False
 
     def put_back(self, run: ReadyRun) -> None:
         """A run that was taken could not be claimed: it has ended, or the table still has it."""
@@ -109,9 +109,9 @@ class Scheduler:
             self._lanes[key].refilling = True
         return wanted
 
-    def refill(self, agent: str, priority: Priority, page: Iterable[ReadyRun], *, complete: bool) -> None:
+    def refill(self, place: str, priority: Priority, page: Iterable[ReadyRun], *, complete: bool) -> None:
         """The first runs of a lane, read after it was wanted; `complete` where the table has no more."""
-        lane = self._lanes.get((agent, priority))
+        lane = self._lanes.get((place, priority))
         if lane is None or not lane.refilling:
             return
         lane.refilling = False
@@ -124,7 +124,7 @@ class Scheduler:
         lane.complete = complete
         lane.window = sorted(by_id.values(), key=_order)
         if not lane.window and lane.complete:
-            del self._lanes[agent, priority]
+            del self._lanes[place, priority]
 
     def take(self, room: Room, total: int, *, suspect_works: bool) -> list[ReadyRun]:
         """The runs to start now, in order, at most `total`; they leave the lanes.
@@ -135,15 +135,15 @@ class Scheduler:
         taken: list[ReadyRun] = []
         used: dict[str, int] = {}
 
-        def has_room(agent: str) -> bool:
-            return room(agent) - used.get(agent, 0) > 0
+        def has_room(place: str) -> bool:
+            return room(place) - used.get(place, 0) > 0
 
         if not suspect_works and total > 0 and (suspect := self._pop_suspect(has_room)) is not None:
-            used[suspect.agent] = 1
+            used[suspect.place] = 1
             taken.append(suspect)
-        for (agent, priority), lane in self._lanes.items():
-            if (agent, priority) != SUSPECTS and has_room(agent):
-                self._push_head(agent, priority, lane)
+        for (place, priority), lane in self._lanes.items():
+            if (place, priority) != SUSPECTS and has_room(place):
+                self._push_head(place, priority, lane)
         while len(taken) < total:
             lowest = (self._picks + 1) % LOWEST_EVERY == 0
             run = None
@@ -154,13 +154,13 @@ class Scheduler:
             if run is None:
                 break
             self._picks += 1
-            used[run.agent] = used.get(run.agent, 0) + 1
+            used[run.place] = used.get(run.place, 0) + 1
             taken.append(run)
         return taken
 
     def _pop_suspect(self, has_room: Callable[[str], bool]) -> ReadyRun | None:
         lane = self._lanes.get(SUSPECTS)
-        run = next((run for run in lane.window if has_room(run.agent)), None) if lane else None
+        run = next((run for run in lane.window if has_room(run.place)), None) if lane else None
         if lane is not None and run is not None:
             lane.window.remove(run)
             if not lane.window and lane.complete:
@@ -171,23 +171,23 @@ class Scheduler:
         """The first head of a class whose agent has room; heads without room leave the heap until the next `take`."""
         heads = self._heads[priority]
         while heads:
-            _, ord_, agent = heapq.heappop(heads)
-            lane = self._lanes.get((agent, priority))
+            _, ord_, place = heapq.heappop(heads)
+            lane = self._lanes.get((place, priority))
             if lane is None or lane.pushed is None or lane.pushed.ord != ord_:
                 continue
             lane.pushed = None
             if lane.window[0].ord != ord_:  # a smaller one came meanwhile
-                self._push_head(agent, priority, lane)
-            elif has_room(agent):
+                self._push_head(place, priority, lane)
+            elif has_room(place):
                 run = lane.window.pop(0)
                 if lane.window or not lane.complete or lane.refilling:
-                    self._push_head(agent, priority, lane)
+                    self._push_head(place, priority, lane)
                 else:
-                    del self._lanes[agent, priority]
+                    del self._lanes[place, priority]
                 return run
         return None
 
-    def _push_head(self, agent: str, priority: Priority, lane: _Lane) -> None:
+    def _push_head(self, place: str, priority: Priority, lane: _Lane) -> None:
         if lane.window and lane.pushed is not lane.window[0]:
             lane.pushed = lane.window[0]
-            heapq.heappush(self._heads[priority], (lane.pushed.vtime, lane.pushed.ord, agent))
+            heapq.heappush(self._heads[priority], (lane.pushed.vtime, lane.pushed.ord, place))

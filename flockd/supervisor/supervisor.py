@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from flockd.board.board import Board
+from flockd.domain.agent import agent_at
 from flockd.domain.event import Event
 from flockd.domain.moment import now_ms
 from flockd.domain.run import SUSPECT_CRASHES, Run
@@ -101,13 +102,13 @@ class Supervisor:
         """What the last process left: its runs become ready, orphans wait, reached limits end their workflows."""
         reads = self._board.reads
         await self._board.take_back()
-        await self._board.sort_orphans(sorted({agent for agent, _, _ in await reads.ready_lanes()}))
+        await self._board.sort_orphans(sorted({agent_at(place) for place, _, _ in await reads.ready_lanes()}))
         while correlation_ids := await reads.exhausted():  # a page of them
             for correlation_id in correlation_ids:
                 await self._board.exhaust(correlation_id)
         self._scheduler.open_lane(*SUSPECTS)
-        for agent, priority, _ in await reads.ready_lanes():
-            self._scheduler.open_lane(agent, priority)
+        for place, priority, _ in await reads.ready_lanes():
+            self._scheduler.open_lane(place, priority)
         await self._board.sync_timers(self._clock())
         self._expect(await reads.next_due())
         self._expect(await reads.next_firing())
@@ -245,22 +246,22 @@ class Supervisor:
         if work.threads.alive:
             assert work.threads.ended is not None
             self._abandoned += 1
-            work.threads.ended.add_done_callback(lambda _: self._thread_ended(work.agent.name))
+            work.threads.ended.add_done_callback(lambda _: self._thread_ended(work.run.place))
         else:
-            self._release(work.agent.name)
+            self._release(work.run.place)
 
-    def _thread_ended(self, agent: str) -> None:
+    def _thread_ended(self, place: str) -> None:
         self._abandoned -= 1
-        self._release(agent)
+        self._release(place)
 
-    def _release(self, agent: str) -> None:
-        self._chore(self._free_place(agent), f"free a place of {agent}")
+    def _release(self, place: str) -> None:
+        self._chore(self._free_place(place), f"free a place of {agent_at(place)}")
 
-    async def _free_place(self, agent: str) -> None:
+    async def _free_place(self, place: str) -> None:
         """Free it, however long the store cannot write: a place that is lost stays lost until a restart."""
         while True:
             try:
-                released = self._board.release(agent)
+                released = self._board.release(place)
             except Unavailable:  # the writer has closed: places are counted anew at the next start
                 return
             try:
@@ -293,9 +294,13 @@ class Supervisor:
             if self._scheduler.has_work:
                 self._room.set()
 
-    def _free(self, agent: str) -> int:
-        found = self._board.agents.get(agent)
-        return 0 if found is None else self._occupancy.free(found)
+    def _free(self, place: str) -> int:
+        agent = self._board.agents.get(agent_at(place))
+        if agent is None:
+            return 0
+        now = self._clock()
+        self._expect(self._occupancy.free_again_at(agent, now))
+        return self._occupancy.free(agent, place, now)
 
     def _suspect_works(self) -> bool:
         return any(work.run.crashes >= SUSPECT_CRASHES for work in self._works.values())
@@ -315,6 +320,7 @@ class Supervisor:
             self._alarm.clear()
             now = self._clock()
             if now < looked_at or (self._due_at is not None and self._due_at <= now):
+                self._room.set()  # a rate may let one more start
                 self._due_at = None  # what begins to wait from here on is told
                 try:
                     while await self._board.wake(now):

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
+from flockd.board.memory import Answered
 from flockd.domain.question import Question, QuestionState
 from flockd.engines.base import Context, Engine, Output, Threads
 from flockd.engines.blocking import BlockingContext
@@ -287,7 +288,7 @@ async def test_a_run_waits_for_its_answer_without_a_place(rigs: Rigs) -> None:
     with pytest.raises(InvalidInput) as refused:
         await rig.board.answer_question(question, b'{"amount": "much"}', "me")
     assert (refused.value.details or {})["field"] == "answer.amount"
-    answered = await rig.board.answer_question(question, b'{"amount": 5}', "me")
+    answered = (await rig.board.answer_question(question, b'{"amount": 5}', "me")).question
     assert (answered.state, answered.answered_by) == (QuestionState.answered, "me")
     assert await published(rig) == [5]
     assert engine.starts == 2
@@ -306,7 +307,7 @@ async def test_an_answer_counts_once(rigs: Rigs) -> None:
     async with rig.one_group():
         answers = [rig.soon(rig.board.answer_question(question, b"%d" % n, "x")) for n in (1, 2, 3)]
     results = await asyncio.gather(*answers, return_exceptions=True)
-    assert [type(one) for one in results] == [Question, Conflict, Conflict]
+    assert [type(one) for one in results] == [Answered, Conflict, Conflict]
     assert await published(rig) == [1]
     with pytest.raises(Conflict):
         await rig.board.answer_question(question, b"4", "x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from flockd.errors import FlockdError
 from flockd.store.occupancy import Limits
 from flockd.supervisor import supervisor as supervisor_module
 
-from ..rig import BEGIN, Rig, Rigs, agent
+from ..rig import BEGIN, LIMIT_SECONDS, Rig, Rigs, agent
 
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86400
 
@@ -266,18 +267,32 @@ async def test_a_crash_between_the_firing_and_its_engine_loses_and_doubles_nothi
     assert due(rig) == ["00:05"]
 
 
+class Refusing:
+    """The writer's connection, which refuses to write to one table when it is told to."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.table = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if self.table and sql.startswith(f"INSERT INTO {self.table} "):
+            raise sqlite3.IntegrityError("no")
+        return self._connection.execute(sql, *parameters)
+
+
 @pytest.mark.parametrize("table", ["timers", "artifacts", "events"])
 async def test_a_firing_is_stored_whole_or_not_at_all(rigs: Rigs, table: str) -> None:
     """A transaction that fails leaves the timer due; the next look fires it, once."""
-    rig = await rigs(agent("a", "A"), timers=[publishing(Every("5m"))])
+    rig = await rigs(agent("a", "A"), timers=[publishing(Every("5m"))], wrap=Refusing)
+    rig.connection.table = table
     rig.clock.advance(5 * MINUTE)
-    rig.connection.execute(
-        f"CREATE TEMP TRIGGER no BEFORE INSERT ON main.{table} BEGIN SELECT raise(ABORT, 'no'); END"
-    )
     with pytest.raises(FlockdError):
         await look(rig)
     assert rig.events == []
-    rig.connection.execute("DROP TRIGGER no")
+    rig.connection.table = ""
     await look(rig)
     assert due(rig) == ["00:05"]
     assert await rig.call("a", 7)
@@ -474,16 +489,26 @@ async def test_a_clock_put_back_makes_nothing_fire_again(rigs: Rigs) -> None:
 
 @pytest.mark.usefixtures("looking_often")
 async def test_an_interval_passes_whatever_the_clock_says(rigs: Rigs) -> None:
-    """Put back by an hour: the next firing comes an interval later, not in an hour and an interval."""
+    """Put back by an hour and more: the next firing comes an interval later, not an hour and an interval."""
     rig = await rigs(timers=[publishing(Every("5m"))])
     rig.clock.advance(5 * MINUTE)
     await rig.until(lambda: fired(rig))
-    rig.clock.advance(-HOUR)
-    await look(rig)  # or the supervisor did
+    rig.clock.advance(-HOUR - MINUTE)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while (await progress(rig)).anchor == BEGIN:
+            await rig.passed()
     assert (await progress(rig)).due_at == rig.clock() + 5 * MINUTE * 1000
     assert len(fired(rig)) == 1
     rig.clock.advance(5 * MINUTE)
     await rig.until(lambda: len(fired(rig)) == 2)
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_the_supervisor_knows_after_a_restart_what_is_due(rigs: Rigs) -> None:
+    rig = await rigs(timers=[publishing(Every("5m"))])
+    await restart_after(rig, MINUTE)
+    rig.clock.advance(4 * MINUTE)
+    await rig.until(lambda: fired(rig))
 
 
 async def test_a_clock_that_was_wrong_by_years(rigs: Rigs) -> None:

@@ -17,7 +17,8 @@ class ReadyRun(NamedTuple):
     """A run in the queue; among equals of one lane the smaller (vtime, ord) starts first."""
 
     run_id: str
-    agent: str
+    place: str
+    """Where it queues: its agent's name, or that with one key of it."""
     priority: Priority
     vtime: int
     ord: int
@@ -84,18 +85,18 @@ class RunReads(NounReads):
         return counts
 
     async def ready_lanes(self) -> list[tuple[str, Priority, int]]:
-        """(agent, priority, how many) of all that is ready."""
+        """(place, priority, how many) of all that is ready."""
         rows = await self._rows(
-            "SELECT agent, priority, count(*) FROM runs INDEXED BY runs_ready "
-            "WHERE state = 'ready' AND NOT paused GROUP BY agent, priority"
+            "SELECT place, priority, count(*) FROM runs INDEXED BY runs_ready "
+            "WHERE state = 'ready' AND NOT paused GROUP BY place, priority"
         )
-        return [(agent, Priority(priority), count) for agent, priority, count in rows]
+        return [(place, Priority(priority), count) for place, priority, count in rows]
 
-    async def ready_page(self, agent: str, priority: Priority, limit: int) -> list[ReadyRun]:
+    async def ready_page(self, place: str, priority: Priority, limit: int) -> list[ReadyRun]:
         """The first runs of a lane but for suspects, at most 500, in the order in which they start."""
         return await self._ready(
-            "agent = ? AND priority = ? AND crashes < ? ORDER BY vtime, ord",
-            (agent, int(priority), SUSPECT_CRASHES, min(limit, PAGE_MAX)),
+            "place = ? AND priority = ? AND crashes < ? ORDER BY vtime, ord",
+            (place, int(priority), SUSPECT_CRASHES, min(limit, PAGE_MAX)),
         )
 
     async def ready_suspects(self, limit: int) -> list[ReadyRun]:
@@ -104,7 +105,7 @@ class RunReads(NounReads):
 
     async def _ready(self, condition: str, parameters: tuple[object, ...]) -> list[ReadyRun]:
         rows = await self._rows(
-            "SELECT id, agent, priority, vtime, ord, crashes FROM runs INDEXED BY runs_ready "
+            "SELECT id, place, priority, vtime, ord, crashes FROM runs INDEXED BY runs_ready "
             f"WHERE state = 'ready' AND NOT paused AND {condition} LIMIT ?",
             parameters,
         )
