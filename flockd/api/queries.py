@@ -10,7 +10,7 @@ from flockd.api.wire_types import Id, QueryBool, QueryInt, QueryMoment, QuerySeq
 from flockd.domain.run import RunState
 from flockd.store.reads import ArtifactFilter
 
-VisibilityKind = Literal["Private", "Labelled", "Tenant", "Public"]
+VisibilityKind = Literal["Private", "Labelled", "Tenant", "Public", "After"]
 CorrelationWord = Literal["active", "completed", "failed", "cancelled"]
 QuestionWord = Literal["all", "open", "answered", "expired", "cancelled"]
 

@@ -29,6 +29,7 @@ from flockd.board.outcome import Fail, Finish, Progress, Return
 from flockd.board.pause import PauseAgent, PauseCorrelation
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
 from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
+from flockd.board.reveal import Reveal
 from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
 from flockd.board.timers import FireTimers, Firing, SyncTimers, is_set_back
 from flockd.domain.agent import Agent, Agents
@@ -43,7 +44,7 @@ from flockd.domain.question import Question
 from flockd.domain.run import Run
 from flockd.domain.subscription import Candidate, Matcher
 from flockd.domain.timer import Publishes, Timer
-from flockd.domain.visibility import may_see, narrowest
+from flockd.domain.visibility import After, may_see, narrowest
 from flockd.errors import AgentFailed, FieldProblem, FlockdError, InvalidInput
 from flockd.store.reads import Reads
 from flockd.store.state import Command
@@ -298,13 +299,13 @@ class Board:
         more: bool = await self._submit(Wake(moment))
         return more
 
-    async def sync_timers(self, moment: int) -> None:
+    async def sync_timers(self) -> None:
         """At start: the stored timers become those that are declared; what was missed is skipped or caught up."""
         stored = [progress.name for progress in await self.reads.timers()]
         gone = [name for name in stored if name not in self.timers]
         if self.timers or gone:
             firings = [self._firing(timer) for timer in self.timers.values()]
-            await self._submit(SyncTimers(moment, firings, gone))
+            await self._submit(SyncTimers(firings, gone))
 
     async def fire_timers(self, moment: int) -> None:
         """Fire what is due."""
@@ -317,7 +318,7 @@ class Board:
             if progress.due_at <= moment or is_set_back(self.timers[progress.name], progress, moment)
         ]
         if firings:
-            await self._submit(FireTimers(moment, firings))
+            await self._submit(FireTimers(firings))
 
     async def exhaust(self, correlation_id: str) -> None:
         await self._submit(Exhaust(correlation_id, self.live_text))
@@ -379,6 +380,31 @@ class Board:
     def end(self, outcome: Finish | Fail | Return) -> asyncio.Future[Any]:
         """Record how an attempt ended; answers False where the claim no longer holds."""
         return self._submit(outcome)
+
+    async def reveal(self, moment: int) -> None:
+        """Let agents see every artifact whose time is over."""
+        while due := await self.reads.due_hidden(moment):
+            for artifact in due:
+                await self._submit(self._revealing(artifact))
+
+    def _revealing(self, artifact: Artifact) -> Reveal:
+        """What was published under an older type, which it does not fit any more, wakes nobody."""
+        assert isinstance(artifact.visibility, After)
+        draft = Draft(
+            artifact.id,
+            artifact.type,
+            artifact.payload,
+            artifact.produced_by,
+            artifact.partition_key,
+            artifact.tags,
+            artifact.visibility.then,
+            artifact.version,
+        )
+        try:
+            value = self.types.named(artifact.type).parse(artifact.payload)
+        except InvalidInput:
+            return Reveal(artifact, draft, ())
+        return Reveal(artifact, *self._match(draft, value))
 
     def tell_death(self, run: Run) -> tuple[Draft, tuple[Agent, ...]] | None:
         """The AgentError of a run that has just died; None where no agent subscribes to it. Called by the writer."""

@@ -74,7 +74,8 @@ def _mend(state: State, batch: Batch, correlation: Correlation) -> None:
     """A failed item was retried by hand: where that went well it has not failed after all."""
     failed = (batch.correlation_id, correlation.batch_item) in state.failed_items
     if failed and correlation.state is CorrelationState.completed:
-        _put(state, batch, correlation, ItemState.completed)
+        item = _put(state, batch, correlation, ItemState.completed)
+        state.failed_items.discard((batch.correlation_id, item))  # the next round in this group mends nothing
         batch.failed -= 1
 
 

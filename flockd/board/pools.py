@@ -89,6 +89,8 @@ def withdraw(state: State, correlation: Correlation) -> None:
     state.unpool(
         [one for pool in state.pools.values() for one in pool if one.correlation_id == correlation.id]
     )
+    for hidden in [one for one in state.hidden.values() if one.correlation_id == correlation.id]:
+        state.reveal(hidden, None)
 
 
 def _complete(agent: Agent, pool: Sequence[Pooled]) -> list[Pooled] | None:

@@ -10,7 +10,7 @@ import orjson
 from flockd.domain.agent import Agent
 from flockd.domain.artifact import Draft
 from flockd.domain.priority import Priority
-from flockd.domain.visibility import PUBLIC, Labelled, Private, Public, Tenant
+from flockd.domain.visibility import PUBLIC, AnyVisibility
 from flockd.errors import FlockdError, IdempotencyMismatch
 from flockd.store.state import KeyRecord, State
 
@@ -23,7 +23,7 @@ class Publication(NamedTuple):
     """JSON."""
     tags: tuple[str, ...] = ()
     partition_key: str | None = None
-    visibility: Private | Labelled | Tenant | Public = PUBLIC
+    visibility: AnyVisibility = PUBLIC
     correlation_id: str | None = None
     """A canonical UUID; None begins a correlation of its own."""
     correlation_is_new: bool = False

@@ -49,7 +49,6 @@ class FireTimers:
     Answers the names of those that fired. Nothing fires while the daemon is draining: the next one finds it due.
     """
 
-    moment: int
     firings: Sequence[Firing]
     chance: Chance = random.random
     inside: bool = True
@@ -63,11 +62,11 @@ class FireTimers:
             progress = state.timers.get(firing.timer.name)
             if progress is None or progress.due_at is None or state.occupancy.closed:
                 continue
-            if progress.due_at <= self.moment:
-                _fire(state, firing, progress, self.moment, self.chance)
+            if progress.due_at <= state.clock:
+                _fire(state, firing, progress, self.chance)
                 fired.append(firing.timer.name)
-            elif is_set_back(firing.timer, progress, self.moment):
-                _begin_anew(state, firing.timer, progress, self.moment, self.chance)
+            elif is_set_back(firing.timer, progress, state.clock):
+                _begin_anew(state, firing.timer, progress, self.chance)
         return fired
 
 
@@ -78,7 +77,6 @@ class SyncTimers:
     New timers begin, changed ones begin afresh, those in `gone` are forgotten. Answers the names of those that fired.
     """
 
-    moment: int
     firings: Sequence[Firing]
     """Of all timers that are declared."""
     gone: Sequence[str]
@@ -96,7 +94,7 @@ class SyncTimers:
 
     def _sync(self, state: State, firing: Firing) -> bool:
         """Bring one timer up to date; answers whether it fired."""
-        timer, moment = firing.timer, self.moment
+        timer, moment = firing.timer, state.clock
         progress = state.timers.get(timer.name)
         if progress is None or progress.spec != timer.spec:
             progress = TimerProgress(timer.name, timer.spec, state.next_seq, moment)
@@ -105,12 +103,12 @@ class SyncTimers:
             return False
         if progress.due_at <= moment:
             if timer.schedule.catch_up == "once" or moment - progress.due_at <= RESTART_MS:
-                _fire(state, firing, progress, moment, self.chance)
+                _fire(state, firing, progress, self.chance)
                 return True
             following = timer.schedule.next_after(moment, progress.anchor)
             _plan(state, timer, progress, following, self.chance)
         elif is_set_back(timer, progress, moment):
-            _begin_anew(state, timer, progress, moment, self.chance)
+            _begin_anew(state, timer, progress, self.chance)
         return False
 
 
@@ -120,7 +118,7 @@ def is_set_back(timer: Timer, progress: TimerProgress, moment: int) -> bool:
     return planned is not None and timer.schedule.set_back(planned, moment, progress.anchor)
 
 
-def _fire(state: State, firing: Firing, progress: TimerProgress, moment: int, chance: Chance) -> None:
+def _fire(state: State, firing: Firing, progress: TimerProgress, chance: Chance) -> None:
     """One firing, and the plan for the next one."""
     timer, work, due_at = firing.timer, firing.work, progress.due_at
     assert due_at is not None, "only what is due fires"
@@ -128,7 +126,7 @@ def _fire(state: State, firing: Firing, progress: TimerProgress, moment: int, ch
     progress.last_fired_at = state.now
     most = timer.schedule.max_repeats
     over = most is not None and progress.fired >= most
-    following = None if over else timer.schedule.next_after(moment, progress.anchor)
+    following = None if over else timer.schedule.next_after(state.clock, progress.anchor)
     _plan(state, timer, progress, following, chance)
     correlation_id = work.correlation_id if isinstance(work, Prepared) else new_id()
     correlation = open_correlation(state, correlation_id, priority=None, dialect=NATIVE, name=timer.name)
@@ -167,10 +165,10 @@ def _plan(
     state.put_timer(progress)
 
 
-def _begin_anew(state: State, timer: Timer, progress: TimerProgress, moment: int, chance: Chance) -> None:
+def _begin_anew(state: State, timer: Timer, progress: TimerProgress, chance: Chance) -> None:
     """The clock was set back: intervals count from what it says now."""
-    progress.anchor = moment
-    _plan(state, timer, progress, timer.schedule.next_after(moment, moment), chance)
+    progress.anchor = state.clock
+    _plan(state, timer, progress, timer.schedule.next_after(state.clock, state.clock), chance)
 
 
 def _pools(firings: Sequence[Firing]) -> tuple[PoolKey, ...]:

@@ -13,8 +13,9 @@ from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.priority import Priority
 from flockd.domain.run import Run
+from flockd.domain.visibility import After
 from flockd.errors import Conflict
-from flockd.store.state import Held, Reserved, State
+from flockd.store.state import Held, Hidden, Reserved, State
 
 NATIVE = "native"
 """The dialect of whoever publishes on the board itself."""
@@ -74,19 +75,30 @@ def place(
     woken: list[Run] = []
     for draft, agents in drafts:
         place = state.reserve()  # what it sets off comes after it in the log
-        woke: list[str] = []
-        held: list[str] = []
-        for agent in agents:
-            run = _wake(
-                state, correlation, agent, draft, Held(agent.name, place.seq, draft.id, draft.type, depth)
-            )
-            if run is not None:
-                woken.append(run)
-                woke.append(run.id)
-            elif agent.subscription.joins or agent.subscription.gathering:
-                held.append(agent.name)
-        put(state, correlation, draft, woke, held, producer=producer, place=place)
+        runs, held = wake_all(state, correlation, agents, draft, place.seq, depth)
+        woken += runs
+        artifact = put(
+            state, correlation, draft, [run.id for run in runs], held, producer=producer, place=place
+        )
+        if isinstance(artifact.visibility, After):
+            due_at = state.clock + int(artifact.visibility.ttl * 1000)
+            state.hide(Hidden(artifact.seq, correlation.id, depth, due_at))
     return woken
+
+
+def wake_all(
+    state: State, correlation: Correlation, agents: Sequence[Agent], draft: Draft, seq: int, depth: int
+) -> tuple[list[Run], list[str]]:
+    """The runs that an artifact makes, and the agents that hold it until others come."""
+    runs: list[Run] = []
+    held: list[str] = []
+    for agent in agents:
+        run = _wake(state, correlation, agent, draft, Held(agent.name, seq, draft.id, draft.type, depth))
+        if run is not None:
+            runs.append(run)
+        elif agent.subscription.joins or agent.subscription.gathering:
+            held.append(agent.name)
+    return runs, held
 
 
 def put(

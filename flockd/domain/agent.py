@@ -10,7 +10,7 @@ from typing import Any
 from flockd.domain.priority import Priority
 from flockd.domain.rate import Rate
 from flockd.domain.subscription import Subscription
-from flockd.domain.visibility import Labelled, Private, Public, Tenant, Viewer
+from flockd.domain.visibility import AnyVisibility, Viewer
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """What agents and flows may be called."""
@@ -44,7 +44,7 @@ class Agent:
     """For one attempt."""
     tags: tuple[str, ...] = ()
     """Added to the tags that its outputs inherit."""
-    visibility: Private | Labelled | Tenant | Public | None = None
+    visibility: AnyVisibility | None = None
     """Of its outputs; None: the narrowest of its inputs."""
     labels: frozenset[str] = frozenset()
     tenant: str | None = None

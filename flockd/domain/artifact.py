@@ -7,7 +7,7 @@ from typing import NamedTuple
 import orjson
 
 from flockd.domain.moment import iso
-from flockd.domain.visibility import PUBLIC, Labelled, Private, Public, Tenant
+from flockd.domain.visibility import PUBLIC, AnyVisibility
 
 EXTERNAL = "external"
 """The producer of what a client publishes."""
@@ -32,9 +32,11 @@ class Artifact(NamedTuple):
     """The run that produced it; None for what a client published."""
     partition_key: str | None = None
     tags: tuple[str, ...] = ()
-    visibility: Private | Labelled | Tenant | Public = PUBLIC
+    visibility: AnyVisibility = PUBLIC
     version: int = 1
     tenant: str = DEFAULT_TENANT
+    was_hidden: str | None = None
+    """JSON of the visibility that it was published with, where that was After and its time is over."""
 
     def document(self, inline_bytes: int | None = None) -> dict[str, object]:
         """The wire form, ready for orjson. A payload over `inline_bytes` is null, with its size and address instead."""
@@ -72,7 +74,7 @@ class Draft(NamedTuple):
     produced_by: str
     partition_key: str | None = None
     tags: tuple[str, ...] = ()
-    visibility: Private | Labelled | Tenant | Public = PUBLIC
+    visibility: AnyVisibility = PUBLIC
     version: int = 1
     keys: tuple[tuple[str, str], ...] = ()
     """(agent, key) for each agent that gathers it."""

@@ -52,6 +52,8 @@ class EventKind(StrEnum):
     """data: {"question_id", "key", "text", "schema", "due_at"}"""
     question_answered = "question.answered"
     """It is not open any more. data: {"question_id", "key", "state", "answer", "answered_by"}"""
+    artifact_visible = "artifact.visible"
+    """Its time is over (After): agents see it now. data: as artifact.published"""
     join_expired = "join.expired"
     """Artifacts waited for partners in vain. data: {"key", "artifacts": [ids]}"""
     batch_progress = "batch.progress"
@@ -91,10 +93,10 @@ class Event(NamedTuple):
     tenant: str = DEFAULT_TENANT
 
     def encode(self, inline_bytes: int) -> bytes:
-        """The one line of JSON that every transport carries."""
+        """The one line of JSON that every transport carries. What is live only has no seq: null."""
         return orjson.dumps(
             {
-                "seq": self.seq,
+                "seq": self.seq or None,
                 "kind": self.kind,
                 "at": iso(self.at),
                 "correlation_id": self.correlation_id,

@@ -11,7 +11,7 @@ import orjson
 
 from flockd.domain.gathering import Gathering, key_text
 from flockd.domain.rules import Gate
-from flockd.domain.visibility import Labelled, Private, Public, Tenant
+from flockd.domain.visibility import AnyVisibility, Public
 from flockd.domain.where import Where
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Candidate:
         value: Any,
         produced_by: str,
         tags: tuple[str, ...],
-        visibility: Private | Labelled | Tenant | Public,
+        visibility: AnyVisibility,
     ) -> None:
         self.type: str = type
         self.payload: bytes = payload
@@ -38,7 +38,7 @@ class Candidate:
         """The validated value: an instance of the type's model."""
         self.produced_by: str = produced_by
         self.tags: tuple[str, ...] = tags
-        self.visibility: Private | Labelled | Tenant | Public = visibility
+        self.visibility: AnyVisibility = visibility
         self.is_public = isinstance(visibility, Public)
         self._document: Any = None
 

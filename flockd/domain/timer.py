@@ -11,7 +11,7 @@ import orjson
 from flockd.domain.agent import NAME
 from flockd.domain.moment import iso
 from flockd.domain.schedule import Schedule
-from flockd.domain.visibility import PUBLIC, Labelled, Private, Public, Tenant
+from flockd.domain.visibility import PUBLIC, AnyVisibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Publishes:
     """JSON; validated against the type at each firing."""
     tags: tuple[str, ...] = ()
     partition_key: str | None = None
-    visibility: Private | Labelled | Tenant | Public = PUBLIC
+    visibility: AnyVisibility = PUBLIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from flockd.domain.duration import seconds
+
+_TTL_MOST_SECONDS = 10 * 366 * 24 * 3600
 
 
 class _Kind(BaseModel):
@@ -38,12 +43,33 @@ class Public(_Kind):
     kind: Literal["Public"] = "Public"
 
 
-Visibility = Annotated[Private | Labelled | Tenant | Public, Field(discriminator="kind")]
-"""The kinds, narrowest first."""
+_Settled = Annotated[Private | Labelled | Tenant | Public, Field(discriminator="kind")]
+
+
+def _ttl(value: object) -> object:
+    if isinstance(value, (str, int, float, timedelta)) and not isinstance(value, bool):
+        return seconds(value)
+    return value
+
+
+class After(_Kind):
+    """No agent sees it until its time is over; then who `then` says. It wakes agents when it becomes visible."""
+
+    kind: Literal["After"] = "After"
+    ttl: Annotated[float, BeforeValidator(_ttl), Field(gt=0, le=_TTL_MOST_SECONDS, allow_inf_nan=False)]
+    """In seconds; may be written as a duration ("30s", "2h", ISO 8601)."""
+    then: _Settled = Public()
+
+
+AnyVisibility = Private | Labelled | Tenant | Public | After
+"""Every kind, as a type."""
+
+Visibility = Annotated[AnyVisibility, Field(discriminator="kind")]
+"""Every kind, as a field: told apart by `kind`."""
 
 PUBLIC = Public()
-_ADAPTER: TypeAdapter[Private | Labelled | Tenant | Public] = TypeAdapter(Visibility)
-_NARROWEST_FIRST = ("Private", "Labelled", "Tenant", "Public")
+_ADAPTER: TypeAdapter[AnyVisibility] = TypeAdapter(Visibility)
+_NARROWEST_FIRST = ("After", "Private", "Labelled", "Tenant", "Public")
 
 
 class Viewer(NamedTuple):
@@ -57,22 +83,24 @@ class Viewer(NamedTuple):
 READER = Viewer()
 
 
-def may_see(viewer: Viewer, visibility: Private | Labelled | Tenant | Public) -> bool:
+def may_see(viewer: Viewer, visibility: AnyVisibility) -> bool:
     """Whether `viewer` may see what has this visibility: matching, reads and queries all ask here."""
     if viewer.agent is None or isinstance(visibility, Public):
         return True
     if isinstance(visibility, Private):
         return viewer.agent in visibility.agents
+    if isinstance(visibility, After):
+        return False
     if isinstance(visibility, Labelled):
         return viewer.labels.issuperset(visibility.required_labels)
     return viewer.tenant == visibility.tenant_id
 
 
 def narrowest(
-    visibilities: list[Private | Labelled | Tenant | Public],
-) -> Private | Labelled | Tenant | Public:
+    visibilities: list[AnyVisibility],
+) -> AnyVisibility:
     """What an output inherits: the narrowest of its inputs'; of two equally narrow ones, what both allow."""
-    result: Private | Labelled | Tenant | Public = PUBLIC
+    result: AnyVisibility = PUBLIC
     for visibility in visibilities:
         if _NARROWEST_FIRST.index(visibility.kind) < _NARROWEST_FIRST.index(result.kind):
             result = visibility
@@ -86,10 +114,10 @@ def narrowest(
     return result
 
 
-def visibility_from_json(stored: bytes | str | None) -> Private | Labelled | Tenant | Public:
+def visibility_from_json(stored: bytes | str | None) -> AnyVisibility:
     """The value of a stored row; None is Public, the common case, which is not worth bytes in every row."""
     return PUBLIC if stored is None else _ADAPTER.validate_json(stored)
 
 
-def visibility_to_json(visibility: Private | Labelled | Tenant | Public) -> str | None:
+def visibility_to_json(visibility: AnyVisibility) -> str | None:
     return None if visibility is PUBLIC or isinstance(visibility, Public) else visibility.model_dump_json()

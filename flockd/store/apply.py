@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flockd.domain.identity import id_bytes
+from flockd.domain.visibility import visibility_to_json
 from flockd.store.rows import (
     ARTIFACT_COLUMNS,
     BATCH_COLUMNS,
     CORRELATION_COLUMNS,
     EVENT_COLUMNS,
     HELD_COLUMNS,
+    HIDDEN_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
     POOL_COLUMNS,
@@ -29,6 +31,7 @@ from flockd.store.rows import (
     batch_row,
     correlation_row,
     event_row,
+    hidden_row,
     item_row,
     pooled_row,
     question_row,
@@ -99,6 +102,7 @@ _KEYS = _Statement(
 )
 _BATCHES = _Statement("batches", BATCH_COLUMNS, _or_change("id", "completed, failed, next_item"))
 _POOLS = _Statement("pools", POOL_COLUMNS)
+_HIDDEN = _Statement("hidden", HIDDEN_COLUMNS)
 _STEPS = _Statement("steps", STEP_COLUMNS)
 _QUESTIONS = _Statement(
     "questions", QUESTION_COLUMNS, _or_change("seq", "state, answered_at, answer, answered_by")
@@ -119,7 +123,7 @@ _COUNTERS = _Statement(
 
 EMPTIED = (
     "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
-    "batches", "batch_items", "steps", "questions", "paused_agents", "starts", "pools",
+    "batches", "batch_items", "steps", "questions", "paused_agents", "starts", "pools", "hidden",
 )  # fmt: skip
 """The tables that a reset empties; `log` stays, so that no seq is given out again."""
 
@@ -159,11 +163,7 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     for digest, record in state.changed_keys.items():
         if record is None:
             connection.execute("DELETE FROM idempotency WHERE digest = ?", (digest,))
-    for one in state.unpooled:
-        connection.execute(
-            "DELETE FROM pools WHERE tenant = ? AND agent = ? AND key = ? AND type = ? AND seq = ?", one[:5]
-        )
-    _rows(connection, _POOLS, list(state.pooled.values()), pooled_row)
+    _apply_waiting(connection, state)
     _rows(connection, _STEPS, state.steps, step_row)
     _rows(connection, _QUESTIONS, list(state.changed_questions.values()), question_row)
     _rows(connection, _BATCHES, list(state.changed_batches.values()), batch_row)
@@ -190,6 +190,28 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
         "complete_from = CASE WHEN ? THEN ? ELSE complete_from END",
         (state.next_seq, state.next_run, state.now, state.emptied, state.complete_from),
     )
+
+
+def _apply_waiting(connection: sqlite3.Connection, state: State) -> None:
+    """What waits outside of the queue: hidden artifacts, and pools."""
+    _rows(connection, _HIDDEN, list(state.newly_hidden.values()), hidden_row)
+    for seq, artifact in state.revealed.items():
+        connection.execute("DELETE FROM hidden WHERE seq = ?", (seq,))
+        if artifact is not None:
+            connection.execute(
+                "UPDATE artifacts SET visibility = ?, visible_to = ?, was_hidden = ? WHERE seq = ?",
+                (
+                    artifact.visibility.kind,
+                    visibility_to_json(artifact.visibility),
+                    artifact.was_hidden,
+                    seq,
+                ),
+            )
+    for one in state.unpooled:
+        connection.execute(
+            "DELETE FROM pools WHERE tenant = ? AND agent = ? AND key = ? AND type = ? AND seq = ?", one[:5]
+        )
+    _rows(connection, _POOLS, list(state.pooled.values()), pooled_row)
 
 
 def _rows(

@@ -17,6 +17,7 @@ from flockd.store.rows import (
     BATCH_COLUMNS,
     CORRELATION_COLUMNS,
     HELD_COLUMNS,
+    HIDDEN_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
     POOL_COLUMNS,
@@ -26,76 +27,112 @@ from flockd.store.rows import (
     Row,
     batch_from,
     correlation_from,
+    hidden_from,
     item_from,
     pooled_from,
     question_from,
     run_from,
     timer_from,
 )
-from flockd.store.state import DUE_PAGE, Held, KeyRecord, Needs, OpenPage, Pooled, PoolKey, State
+from flockd.store.state import DUE_PAGE, Held, Hidden, KeyRecord, Needs, OpenPage, Pooled, PoolKey, State
 
 _IN_MOST = 16_384
 """Values of one IN: the largest power of two below it."""
 
 
+class _Wanted:
+    """What the commands of a group name, together."""
+
+    def __init__(self, needs: Iterable[Needs]) -> None:
+        self.correlations: dict[str, None] = {}
+        self.runs: dict[str, None] = {}
+        self.keys: dict[bytes, None] = {}
+        self.questions: dict[str, None] = {}
+        self.timers: dict[str, None] = {}
+        self.open_runs_of: dict[str, None] = {}
+        self.hidden: dict[int, None] = {}
+        self.pools: Counter[PoolKey] = Counter()
+        self.due_before: list[int] = []
+        self.open_pages: list[OpenPage] = []
+        for need in needs:
+            self.correlations.update(dict.fromkeys(need.correlations))
+            self.runs.update(dict.fromkeys(need.runs))
+            self.keys.update(dict.fromkeys(need.keys))
+            self.questions.update(dict.fromkeys(need.questions))
+            self.timers.update(dict.fromkeys(need.timers))
+            self.open_runs_of.update(dict.fromkeys(need.open_runs_of))
+            self.hidden.update(dict.fromkeys(need.hidden))
+            self.pools.update(need.pools)
+            self.due_before += [] if need.due_before is None else [need.due_before]
+            self.open_pages += [] if need.open_page is None else [need.open_page]
+
+
 def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iterable[Needs]) -> None:
     """Fill the overlay with every row that the commands of a group name, from the cache or from the tables."""
-    correlations: dict[str, None] = {}
-    runs: dict[str, None] = {}
-    keys: dict[bytes, None] = {}
-    questions: dict[str, None] = {}
-    timers: dict[str, None] = {}
-    pools: Counter[PoolKey] = Counter()
-    pooled: list[Pooled] = []
-    pages: list[Run] = []
-    for need in needs:
-        correlations.update(dict.fromkeys(need.correlations))
-        runs.update(dict.fromkeys(need.runs))
-        keys.update(dict.fromkeys(need.keys))
-        questions.update(dict.fromkeys(need.questions))
-        timers.update(dict.fromkeys(need.timers))
-        for correlation_id in need.open_runs_of:
-            correlations[correlation_id] = None
-            pages += _open_runs_of(connection, correlation_id)
-            pooled += _pooled_where(
-                connection,
-                "INDEXED BY pools_by_correlation WHERE correlation = ?",
-                (id_bytes(correlation_id),),
-            )
-        if need.due_before is not None:
-            pages += _due_runs(connection, need.due_before)
-            pooled += _due_in_pools(connection, need.due_before)
-        for pool in need.pools:
-            pools[pool] += 1
-        if need.open_page is not None:
-            pages += _open_page(connection, need.open_page)
-    for row in _where_in(
-        connection, f"SELECT {QUESTION_COLUMNS} FROM questions WHERE id IN", list(map(id_bytes, questions))
-    ):
-        question = question_from(row)
-        state.questions[question.id] = question
-        runs[question.run_id] = None
-    unknown = [id_bytes(one) for one in runs if not cache.run(state, one)]
-    pages += [
-        run_from(row) for row in _where_in(connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", unknown)
-    ]
-    for run in pages:
-        if not cache.run(state, run.id):
-            state.runs[run.id] = run
-    correlations.update(dict.fromkeys(run.correlation_id for run in state.runs.values()))
-    for pool, count in pools.items():
-        pooled += _pooled_for(connection, pool, state.agents[pool.agent], count)
-    for one in sorted(set(pooled), key=_seq_of):
-        state.pools.setdefault(one.pool, []).append(one)
-        correlations[one.correlation_id] = None
-    _load_correlations(connection, cache, state, correlations)
+    wanted = _Wanted(needs)
+    wanted.correlations.update(wanted.open_runs_of)
+    _load_questions(connection, state, wanted)
+    _load_runs(connection, cache, state, wanted)
+    _load_waiting(connection, state, wanted)
+    _load_correlations(connection, cache, state, wanted.correlations)
     _load_open_questions(connection, state)
     _load_batches(connection, cache, state)
-    for row in _where_in(connection, f"SELECT {TIMER_COLUMNS} FROM timers WHERE name IN", list(timers)):
+    for row in _where_in(
+        connection, f"SELECT {TIMER_COLUMNS} FROM timers WHERE name IN", list(wanted.timers)
+    ):
         timer = timer_from(row)
         state.timers[timer.name] = timer
-    for row in _where_in(connection, f"SELECT {KEY_COLUMNS} FROM idempotency WHERE digest IN", list(keys)):
+    for row in _where_in(
+        connection, f"SELECT {KEY_COLUMNS} FROM idempotency WHERE digest IN", list(wanted.keys)
+    ):
         state.keys[row[0]] = KeyRecord(*row[1:])
+
+
+def _load_questions(connection: sqlite3.Connection, state: State, wanted: _Wanted) -> None:
+    """The questions, and the names of their runs."""
+    ids = [id_bytes(one) for one in wanted.questions]
+    for row in _where_in(connection, f"SELECT {QUESTION_COLUMNS} FROM questions WHERE id IN", ids):
+        question = question_from(row)
+        state.questions[question.id] = question
+        wanted.runs[question.run_id] = None
+
+
+def _load_runs(connection: sqlite3.Connection, cache: Cache, state: State, wanted: _Wanted) -> None:
+    """The runs, and the names of their correlations."""
+    unknown = [id_bytes(one) for one in wanted.runs if not cache.run(state, one)]
+    found = [
+        run_from(row) for row in _where_in(connection, f"SELECT {RUN_COLUMNS} FROM runs WHERE id IN", unknown)
+    ]
+    for correlation_id in wanted.open_runs_of:
+        found += _open_runs_of(connection, correlation_id)
+    for moment in wanted.due_before:
+        found += _due_runs(connection, moment)
+    for page in wanted.open_pages:
+        found += _open_page(connection, page)
+    for run in found:
+        if not cache.run(state, run.id):
+            state.runs[run.id] = run
+    wanted.correlations.update(dict.fromkeys(run.correlation_id for run in state.runs.values()))
+
+
+def _load_waiting(connection: sqlite3.Connection, state: State, wanted: _Wanted) -> None:
+    """What waits outside of the queue, hidden or in pools, and the names of its correlations."""
+    of = [id_bytes(one) for one in wanted.open_runs_of]
+    hidden = _hidden_where(connection, "seq", list(wanted.hidden))
+    hidden += _hidden_where(connection, "correlation", of)
+    pooled = list(
+        map(pooled_from, _where_in(connection, f"SELECT {POOL_COLUMNS} FROM pools WHERE correlation IN", of))
+    )
+    for moment in wanted.due_before:
+        pooled += _due_in_pools(connection, moment)
+    for pool, count in wanted.pools.items():
+        pooled += _pooled_for(connection, pool, state.agents[pool.agent], count)
+    for one in hidden:
+        state.hidden[one.seq] = one
+        wanted.correlations[one.correlation_id] = None
+    for each in sorted(set(pooled), key=_seq_of):
+        state.pools.setdefault(each.pool, []).append(each)
+        wanted.correlations[each.correlation_id] = None
 
 
 def _load_correlations(
@@ -112,6 +149,11 @@ def _load_correlations(
         )
     for held in state.held.values():
         held.sort(key=_seq_of)
+
+
+def _hidden_where(connection: sqlite3.Connection, column: str, values: Sequence[Any]) -> list[Hidden]:
+    rows = _where_in(connection, f"SELECT {HIDDEN_COLUMNS} FROM hidden WHERE {column} IN", values)
+    return list(map(hidden_from, rows))
 
 
 def _pooled_where(connection: sqlite3.Connection, where: str, parameters: Sequence[Any]) -> list[Pooled]:

@@ -17,13 +17,13 @@ from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.domain.timer import TimerProgress
 from flockd.domain.visibility import visibility_from_json, visibility_to_json
-from flockd.store.state import Pooled, Step
+from flockd.store.state import Hidden, Pooled, Step
 
 Row = Sequence[Any]
 
 ARTIFACT_COLUMNS = (
     "seq, id, tenant, type, producer, visibility, visible_to, correlation, run, partition_key, tags, version, "
-    "created_at, payload"
+    "created_at, payload, was_hidden"
 )
 RUN_COLUMNS = (
     "ord, id, tenant, agent, correlation, state, reason, due_at, priority, vtime, depth, cascade, attempt, "
@@ -38,6 +38,7 @@ CORRELATION_COLUMNS = (
 HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options"
+HIDDEN_COLUMNS = "seq, correlation, depth, due_at"
 POOL_COLUMNS = "tenant, agent, key, type, seq, artifact, correlation, depth, due_at, is_batch"
 STEP_COLUMNS = "run, name, value, at"
 QUESTION_COLUMNS = (
@@ -68,6 +69,7 @@ def artifact_from(row: Row) -> Artifact:
         version=row[11],
         created_at=row[12],
         payload=row[13],
+        was_hidden=row[14],
     )
 
 
@@ -179,8 +181,15 @@ def timer_from(row: Row) -> TimerProgress:
     return TimerProgress(*row)
 
 
+def hidden_from(row: Row) -> Hidden:
+    """What is hidden, from its HIDDEN_COLUMNS."""
+    return Hidden(row[0], id_text(row[1]), row[2], row[3])
+
+
 def event_from(row: Row, artifact: Artifact | None) -> Event:
-    """An event from its EVENT_COLUMNS."""
+    """An event from its EVENT_COLUMNS. Of an artifact that has become visible since, it says what it said."""
+    if artifact is not None and artifact.was_hidden is not None and row[2] == EventKind.artifact_published:
+        artifact = artifact._replace(visibility=visibility_from_json(artifact.was_hidden), was_hidden=None)
     return Event(
         seq=row[0],
         tenant=row[1],
@@ -213,6 +222,7 @@ def artifact_row(artifact: Artifact) -> Row:
         artifact.version,
         artifact.created_at,
         artifact.payload,
+        artifact.was_hidden,
     )
 
 
@@ -342,6 +352,10 @@ def timer_row(timer: TimerProgress) -> Row:
         timer.fired,
         timer.last_fired_at,
     )
+
+
+def hidden_row(hidden: Hidden) -> Row:
+    return hidden.seq, id_bytes(hidden.correlation_id), hidden.depth, hidden.due_at
 
 
 def event_row(event: Event) -> Row:

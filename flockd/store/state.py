@@ -39,6 +39,8 @@ class Needs(NamedTuple):
     """Ids, with their runs. The open questions of a run that waits for the answer come with it."""
     timers: tuple[str, ...] = ()
     """Names."""
+    hidden: tuple[int, ...] = ()
+    """Seqs of artifacts that are to become visible."""
     pools: tuple[PoolKey, ...] = ()
     """Pools into which an artifact goes: of each as much as its run may take."""
     due_before: int | None = None
@@ -114,6 +116,17 @@ class Pooled(NamedTuple):
         return PoolKey(self.tenant, self.agent, self.key)
 
 
+class Hidden(NamedTuple):
+    """An artifact that no agent sees before its time."""
+
+    seq: int
+    correlation_id: str
+    """Held open meanwhile."""
+    depth: int
+    """Of the runs that it will make."""
+    due_at: int
+
+
 class KeyRecord(NamedTuple):
     """What an idempotency key did."""
 
@@ -182,6 +195,8 @@ class State:
         self.runs: dict[str, Run] = {}
         self.held: dict[str, list[Held]] = {}
         self.keys: dict[bytes, KeyRecord] = {}
+        self.hidden: dict[int, Hidden] = {}
+        """By the seq of the artifact."""
         self.pools: dict[PoolKey, list[Pooled]] = {}
         """What each holds, by seq."""
         self.questions: dict[str, Question] = {}
@@ -203,6 +218,9 @@ class State:
         self.changed_keys: dict[bytes, KeyRecord | None] = {}
         self.pooled: dict[tuple[PoolKey, int], Pooled] = {}
         self.unpooled: list[Pooled] = []
+        self.newly_hidden: dict[int, Hidden] = {}
+        self.revealed: dict[int, Artifact | None] = {}
+        """By seq: what an artifact has become; None where it never will be seen."""
         self.to_settle: dict[str, None] = {}
         """Correlations that hold less than before: the verb looks whether they end with it."""
         self.steps: list[Step] = []
@@ -252,6 +270,7 @@ class State:
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
             self.failed_items, self.questions, self.changed_questions, self.changed_pauses, self.changed_batches,
             self.changed_items, self.pools, self.pooled, self.to_settle, self.starts,
+            self.hidden, self.newly_hidden, self.revealed,
         ):  # fmt: skip
             changed.clear()
         for appended in (
@@ -553,7 +572,22 @@ class State:
                 self.unpooled.append(one)
             self._hold_open(one, -1)
 
-    def _hold_open(self, one: Pooled, n: int) -> None:
+    # -- hidden artifacts -----------------------------------------------------------------------------------
+
+    def hide(self, hidden: Hidden) -> None:
+        """No agent sees an artifact until its time is over; its correlation is open until then."""
+        self.hidden[hidden.seq] = self.newly_hidden[hidden.seq] = hidden
+        self._hold_open(hidden, +1)
+        self.next_due = hidden.due_at if self.next_due is None else min(self.next_due, hidden.due_at)
+
+    def reveal(self, hidden: Hidden, artifact: Artifact | None) -> None:
+        """Agents see it now, as this; or (None) they never will."""
+        del self.hidden[hidden.seq]
+        self.newly_hidden.pop(hidden.seq, None)
+        self.revealed[hidden.seq] = artifact
+        self._hold_open(hidden, -1)
+
+    def _hold_open(self, one: Pooled | Hidden, n: int) -> None:
         correlation = self.correlations[one.correlation_id]
         correlation.open += n
         self.changed_correlations[correlation.id] = correlation

@@ -86,7 +86,8 @@ CORRELATIONS = (
         "SELECT id, c.runs, ifnull(r.runs, 0), c.open, ifnull(r.open, 0) + c.held_open, c.error_count, "
         "ifnull(r.dead, 0) FROM (SELECT *, (state = 'active' AND EXISTS (SELECT 1 FROM batches b "
         "WHERE b.id = correlations.id AND b.completed < b.total)) + "
-        "(SELECT count(*) FROM pools p WHERE p.correlation = correlations.id) AS held_open FROM correlations) AS c "
+        "(SELECT count(*) FROM pools p WHERE p.correlation = correlations.id) + "
+        "(SELECT count(*) FROM hidden h WHERE h.correlation = correlations.id) AS held_open FROM correlations) AS c "
         "LEFT JOIN (SELECT tenant, correlation, count(*) AS runs, "
         "sum(state IN ('ready', 'running', 'waiting')) AS open, sum(state = 'dead') AS dead "
         "FROM runs GROUP BY tenant, correlation) AS r ON r.correlation = c.id AND r.tenant = c.tenant "
@@ -184,6 +185,14 @@ POOLS = (
     ),
 )
 
+HIDDEN = (
+    _Check(
+        "SELECT h.seq, h.correlation FROM hidden h LEFT JOIN artifacts a ON a.seq = h.seq "
+        "AND a.correlation = h.correlation AND a.visibility = 'After' WHERE a.seq IS NULL",
+        "The artifact of seq {0} of correlation {1} waits to become visible, but there is no such artifact.",
+    ),
+)
+
 QUESTIONS = (
     _Check(
         "SELECT q.id, q.state, r.id, ifnull(r.state, 'missing') FROM questions q LEFT JOIN runs r ON r.id = q.run "
@@ -240,8 +249,9 @@ ARTIFACTS = (
     ),
     _Check(
         "SELECT e.seq FROM events e LEFT JOIN artifacts a ON a.seq = e.artifact "
-        "WHERE (e.kind = 'artifact.published' OR e.artifact IS NOT NULL) "
-        "AND (a.seq IS NULL OR e.seq <> e.artifact OR e.kind <> 'artifact.published')",
+        "WHERE (e.kind IN ('artifact.published', 'artifact.visible') OR e.artifact IS NOT NULL) AND (a.seq IS NULL "
+        "OR CASE e.kind WHEN 'artifact.published' THEN e.seq <> a.seq WHEN 'artifact.visible' THEN e.seq <= a.seq "
+        "OR a.was_hidden IS NULL ELSE 1 END)",
         "Event {0} carries an artifact that is not on the board at its seq.",
     ),
     _Check(
@@ -325,7 +335,8 @@ RUNS = (
     ),
     _Check(
         "SELECT value, seq FROM (SELECT upper(replace(value, '-', '')) AS digits, value, seq "
-        "FROM events CROSS JOIN json_each(data, '$.woke') WHERE kind = 'artifact.published') "
+        "FROM events CROSS JOIN json_each(data, '$.woke') "
+        "WHERE kind IN ('artifact.published', 'artifact.visible')) "
         "WHERE digits NOT IN (SELECT hex(id) FROM runs)",
         "Event {1} says that it woke run {0}, which does not exist.",
     ),
@@ -350,7 +361,7 @@ LOG = (
     ),
 )
 
-CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *POOLS, *QUESTIONS, *TIMERS, *ARTIFACTS, *RUNS)
+CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *POOLS, *HIDDEN, *QUESTIONS, *TIMERS, *ARTIFACTS, *RUNS)
 
 
 def verify_path(path: Path) -> list[str]:

@@ -109,7 +109,7 @@ class Supervisor:
         self._scheduler.open_lane(*SUSPECTS)
         for place, priority, _ in await reads.ready_lanes():
             self._scheduler.open_lane(place, priority)
-        await self._board.sync_timers(self._clock())
+        await self._board.sync_timers()
         self._expect(await reads.next_due())
         self._expect(await reads.next_firing())
 
@@ -325,6 +325,7 @@ class Supervisor:
                 try:
                     while await self._board.wake(now):
                         pass
+                    await self._board.reveal(now)
                     await self._board.fire_timers(now)
                     looked_at = now
                     self._expect(await self._board.reads.next_due())

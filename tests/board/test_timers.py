@@ -246,7 +246,7 @@ async def test_looking_twice_at_once_fires_once(rigs: Rigs) -> None:
     rig.clock.advance(5 * MINUTE)
     firings = [rig.board._firing(timer) for timer in rig.board.timers.values()]
     async with rig.one_group():
-        looks = [rig.soon(_submitted(rig, FireTimers(rig.clock(), firings))) for _ in range(3)]
+        looks = [rig.soon(_submitted(rig, FireTimers(firings))) for _ in range(3)]
     assert await asyncio.gather(*looks) == [["tick"], [], []]
     assert due(rig) == ["00:05"]
 

@@ -16,7 +16,7 @@ from flockd.domain.identity import id_bytes, new_id
 from flockd.domain.priority import Priority
 from flockd.domain.run import Run
 from flockd.domain.subscription import Subscription
-from flockd.domain.visibility import PUBLIC, Labelled, Private, Public, Tenant
+from flockd.domain.visibility import PUBLIC, AnyVisibility
 from flockd.store import rows
 from flockd.store.apply import apply
 from flockd.store.cache import Cache
@@ -77,7 +77,7 @@ class SmallBoard:
         payload: bytes = b"{}",
         tags: tuple[str, ...] = (),
         partition_key: str | None = None,
-        visibility: Private | Labelled | Tenant | Public = PUBLIC,
+        visibility: AnyVisibility = PUBLIC,
         correlation_id: str | None = None,
         dialect: str = "native",
         name: str = "",

@@ -20,7 +20,7 @@ from flockd.domain.identity import new_id
 from flockd.domain.schedule import Every
 from flockd.domain.subscription import Subscription
 from flockd.domain.timer import Publishes, Timer
-from flockd.domain.visibility import Private
+from flockd.domain.visibility import After, Private
 from flockd.store.sqlite import Readers, StoreRefused, backup_path
 from flockd.store.verify import CHECKS, SENTENCES_MAX, verify, verify_path
 
@@ -63,14 +63,15 @@ def live_through_everything(board: SmallBoard) -> None:
     board.do(StartBatch(open_batch, "reviewer", [one, one, one, one], 2, b"{}"))
     board.finish(board.running("reviewer"))
     board.pool("Gathered", "gatherer", "1")
+    board.publish("Idle", visibility=After(ttl=60))
     held_back = board.publish("Slow")
     board.do(PauseCorrelation(held_back.correlation_id, True))
     asking = board.running("reviewer")
     board.do(Ask(asking.id, asking.correlation_id, asking.fence, "key", "Really?", b"{}", None))
     firing = Firing(Timer("tick", Every("5m"), Publishes("Code")), "It cannot be published.")
-    board.do(SyncTimers(board.now, [firing], ()))
+    board.do(SyncTimers([firing], ()))
     board.now += 300_000
-    assert board.do(FireTimers(board.now, [firing])) == ["tick"]
+    assert board.do(FireTimers([firing])) == ["tick"]
 
 
 @pytest.fixture
@@ -331,6 +332,10 @@ WRONG = [
         "A pool of gatherer holds the artifact of seq [0-9]+ of correlation ID",
     ),
     ("DELETE FROM pools", "Correlation ID counts 0 runs, 1 open and 0 dead, but has 0, 0 and 0"),
+    (
+        "UPDATE hidden SET seq = seq + 1000",
+        "The artifact of seq [0-9]+ of correlation ID waits to become visible, but there is no such artifact",
+    ),
     ("UPDATE runs SET paused = 0", "Run ID is not paused, which its correlation does not bear out"),
     (
         "UPDATE timers SET due_at = NULL",

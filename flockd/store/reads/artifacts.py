@@ -14,6 +14,8 @@ from flockd.store.reads.walk import ArtifactFilter, Condition, joined, one_of, w
 from flockd.store.rows import ARTIFACT_COLUMNS, artifact_from
 from flockd.store.state import Consumption
 
+_JOINED_COLUMNS = ", ".join(f"a.{column}" for column in ARTIFACT_COLUMNS.split(", "))
+
 
 class ArtifactReads(NounReads):
     async def artifact(self, artifact_id: str) -> Artifact | None:
@@ -41,6 +43,15 @@ class ArtifactReads(NounReads):
     async def run_inputs(self, run: Run) -> list[Artifact]:
         """A run's inputs, in the order of its agent's parameters."""
         return await self.artifacts_by_id(run.inputs)
+
+    async def due_hidden(self, moment: int, limit: int = PAGE_MAX) -> list[Artifact]:
+        """Artifacts whose time of being hidden (After) is over at this moment, the first ones of them."""
+        rows = await self._rows(
+            f"SELECT {_JOINED_COLUMNS} FROM hidden h INDEXED BY hidden_due CROSS JOIN artifacts a ON a.seq = h.seq "
+            "WHERE h.due_at <= ? ORDER BY h.due_at, h.seq LIMIT ?",
+            (moment, limit),
+        )
+        return list(map(artifact_from, rows))
 
     async def artifacts(
         self,

@@ -120,11 +120,12 @@ class RunReads(NounReads):
         return None if row is None else row[0]
 
     async def next_due(self) -> int | None:
-        """When the first waiting run wakes, or the first artifact has waited in a pool for its whole time."""
+        """When the first waiting run wakes, or the time of the first artifact in a pool, or hidden, is over."""
         row = await self._row(
             "SELECT min(due_at) FROM (SELECT * FROM (SELECT due_at FROM runs INDEXED BY runs_due "
             "WHERE state = 'waiting' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1) "
-            "UNION ALL SELECT * FROM (SELECT due_at FROM pools INDEXED BY pools_due ORDER BY due_at LIMIT 1))"
+            "UNION ALL SELECT * FROM (SELECT due_at FROM pools INDEXED BY pools_due ORDER BY due_at LIMIT 1) "
+            "UNION ALL SELECT * FROM (SELECT due_at FROM hidden INDEXED BY hidden_due ORDER BY due_at LIMIT 1))"
         )
         return None if row is None else row[0]
 
