@@ -41,6 +41,9 @@ _EVENTS_PER_PUBLICATION = 9
 """About, with the mix of `tests.watchers.publishers`."""
 _SUBSCRIPTIONS = 5
 """On each WebSocket."""
+_OPEN_WORKFLOWS = 300
+_LOOKBACK = 10_000
+"""Events. With a million of them and a thousand newcomers most of the time would go into replaying the same."""
 _LIMIT_SECONDS = 3600.0
 _LOOK_SECONDS = 1.0
 """Between two looks at the memory, for the progress line and the report."""
@@ -91,6 +94,8 @@ def main(events: int, subscribers: int, publishers: int, filters: int, kills: in
         followers=subscribers // 20,
         filters=filters,
         bulk=20,
+        open_workflows=_OPEN_WORKFLOWS,
+        lookback=_LOOKBACK,
         kills=kills,
         limit_seconds=_LIMIT_SECONDS,
     )

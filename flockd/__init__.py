@@ -2,28 +2,45 @@
 
 __version__ = "0.1.0"
 
-from flockd.domain.visibility import Labelled, Private, Public, Tenant
+from flockd.domain.agent_error import AgentError
+from flockd.domain.gathering import BatchSpec, JoinSpec
+from flockd.domain.schedule import Cron, Daily, Every, Once
+from flockd.domain.visibility import After, Labelled, Private, Public, Tenant
 from flockd.flock import (
     BlockingContext,
     Context,
     DeclarationError,
+    FanOut,
     Flock,
     FlockAgent,
     FlockAPI,
     FlockFactory,
+    QuestionExpired,
+    RunSuperseded,
 )
 
 __all__ = [
+    "After",
+    "AgentError",
+    "BatchSpec",
     "BlockingContext",
     "Context",
+    "Cron",
+    "Daily",
     "DeclarationError",
+    "Every",
+    "FanOut",
     "Flock",
     "FlockAPI",
     "FlockAgent",
     "FlockFactory",
+    "JoinSpec",
     "Labelled",
+    "Once",
     "Private",
     "Public",
+    "QuestionExpired",
+    "RunSuperseded",
     "Tenant",
     "__version__",
 ]

@@ -123,6 +123,7 @@ class Daemon:
                 self.writer.submit,
                 types=types,
                 agents=agents,
+                timers=self.flock.timers(),
                 reads=reads,
                 run_outputs=config.limits.run_outputs,
                 output_bytes=config.limits.output_bytes,

@@ -18,7 +18,7 @@ from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import made
 from flockd.flock.flock_agent import fields_type
 from flockd.flock.flows import FlowOptions
-from flockd.flock.options import AgentOptions, RunOptions
+from flockd.flock.options import AgentOptions, GatherOptions
 
 DEMO = "flockd.demo:flock"
 """What is served where nothing is named."""
@@ -70,6 +70,12 @@ def _combined(config: Config, flocks: list[Flock], folders: list[Path]) -> Flock
             _declare_flow(combined, flow_table, folders)
         for workflow_table in config.workflows:
             _declare_workflow(combined, workflow_table)
+        for timer_table in config.timers:
+            combined.schedule(
+                timer_table.name,
+                timer_table.schedule.model_dump(exclude_none=True),
+                **timer_table.target(),  # type: ignore[arg-type]  # one table, one signature: a test compares them
+            )
     except DeclarationError as error:
         raise LoadError(str(error)) from error
     return combined
@@ -185,7 +191,7 @@ def _declare_agent(combined: Flock, table: AgentTable, folders: list[Path]) -> N
         if fields is not None
     }
     if table.function is None:
-        options: RunOptions = table.options()  # type: ignore[assignment]  # one table, one TypedDict: a test compares them
+        options: GatherOptions = table.options()  # type: ignore[assignment]  # one table, one TypedDict: a test compares them
         combined.llm_agent(
             table.name, **made_of, instructions=table.instructions or "", model=table.model, **options
         )

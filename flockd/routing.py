@@ -65,6 +65,8 @@ class Route:
     """Those that are particular to this route; what any route may answer is not repeated."""
     publishes: bool = False
     """Puts something new on the board: honours idempotency keys and X-Correlation-ID; starts work."""
+    keyed: bool = False
+    """Honours idempotency keys, though it publishes nothing."""
     starts_work: bool = False
     """Refused while the daemon starts or drains."""
     bulk: bool = False

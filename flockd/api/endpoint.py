@@ -27,6 +27,11 @@ class Endpoint:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Check the request, call the handler, make the response of a JSON answer."""
+        answer = await self._route.handler(await self._checked(request))
+        return web.Response(body=answer, headers=JSON_HEADERS) if isinstance(answer, bytes) else answer
+
+    async def _checked(self, request: web.Request) -> Call[Any, Any]:
+        """What the handler gets; it alone keeps it, since a stream may last for days."""
         route = self._route
         if route.publishes or route.starts_work:
             _refuse_unless_ready(request)
@@ -37,8 +42,7 @@ class Endpoint:
         parsed: Any = None
         if route.method != "GET":
             body, parsed = await self._body(request)
-        answer = await route.handler(Call(request, query, body, parsed))
-        return web.Response(body=answer, headers=JSON_HEADERS) if isinstance(answer, bytes) else answer
+        return Call(request, query, body, parsed)
 
     async def _body(self, request: web.Request) -> tuple[BaseModel | bytes | None, Any]:
         """The body as the route's model (or as bytes, where it is none of JSON's), and as plain data."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from flockd.domain.event import LIVE_ONLY, EventKind
@@ -35,7 +35,7 @@ class Wanted(Protocol):
 
 
 def event_filter(
-    wanted: Wanted, correlation_ids: Iterable[str], limits: StreamLimits, prefix: str = ""
+    wanted: Wanted, correlation_ids: Sequence[str], limits: StreamLimits, prefix: str = ""
 ) -> EventFilter:
     """The filter, in its one form: neither order nor repeats count.
 
@@ -43,14 +43,14 @@ def event_filter(
     is none, and past what one filter may hold.
     """
     found = EventFilter(
-        kinds=frozenset(wanted.kind),
-        agents=frozenset(wanted.agent),
-        correlation_ids=frozenset(correlation_ids),
-        types=frozenset(wanted.type),
-        produced_by=frozenset(wanted.produced_by),
-        tags=frozenset(wanted.tag),
-        partition_keys=frozenset(wanted.partition_key),
-        where=frozenset(wanted.where),
+        kinds=_set(wanted.kind),
+        agents=_set(wanted.agent),
+        correlation_ids=_set(correlation_ids),
+        types=_set(wanted.type),
+        produced_by=_set(wanted.produced_by),
+        tags=_set(wanted.tag),
+        partition_keys=_set(wanted.partition_key),
+        where=_set(wanted.where),
     )
     _check_size(found, limits, prefix)
     for kind in sorted(found.kinds - KINDS):
@@ -65,6 +65,12 @@ def event_filter(
     return found
 
 
+def _set(values: Sequence[str]) -> frozenset[str]:
+    """Empty ones are one: of thousands of streams each would have seven of its own."""
+    return frozenset(values) if values else _NONE
+
+
+_NONE: frozenset[str] = frozenset()
 _FIELDS = ("kind", "agent", "correlation_id", "type", "produced_by", "tag", "partition_key", "where")
 """The wire's names of the fields of an EventFilter, in their order."""
 

@@ -26,8 +26,6 @@ async def stream_events(call: Call[EventsWanted, None]) -> web.StreamResponse:
     """
     query, request, streams = call.query, call.request, call.app[STREAMS]
     wanted = event_filter(query, query.correlation_id, streams.limits)
-    if request.method == hdrs.METH_HEAD:
-        return _head(request)
     with streams.place(request.remote):
         begin = start(
             streams.hub,
@@ -35,6 +33,9 @@ async def stream_events(call: Call[EventsWanted, None]) -> web.StreamResponse:
             from_start=query.from_ == "start",
             last_event_id=request.headers.get(LAST_EVENT_ID),
         )
+        if request.method == hdrs.METH_HEAD:
+            return _head(request)
+        del call, query  # they are not needed for as long as the stream lasts
         return await http.stream(request, streams, wanted, begin)
 
 
@@ -55,13 +56,15 @@ async def stream_workflow(call: Call[WorkflowEventsWanted, None]) -> web.StreamR
         correlation = await reads.correlation(correlation_id)
         if correlation is None and not query.wait:
             raise NotFound(f"Correlation not found: {correlation_id}")
-        is_over = correlation is not None and correlation.state is not CorrelationState.active
-        if is_over and not begin.gap:
+        if begin.gap:  # the cursor says nothing of this workflow
+            begin = begin._replace(position=streams.hub.complete_from - 1)
+        if correlation is not None and correlation.state is not CorrelationState.active:
             rest = await reads.correlation_events(correlation_id, begin.position, limit=1, max_bytes=1)
             if not rest:
                 return web.Response(status=204)
         if request.method == hdrs.METH_HEAD:
             return _head(request)
+        del call, query
         end = End(correlation_id, 1 if correlation is None else correlation.round, emptied)
         return await http.stream(request, streams, wanted, begin, end=end)
 

@@ -207,10 +207,11 @@ def _header_parameters(route: Route) -> Iterator[Json]:
     yield _header(
         X_REQUEST_ID, "Comes back if it is 1 to 128 safe characters, and stands in the log beside errors."
     )
-    if route.publishes:
+    if route.publishes or route.keyed:
         meaning = "The same key with the same body is the same request: it takes effect once."
         yield _header(X_IDEMPOTENCY_KEY, meaning, pattern=f"^{KEY}$")
         yield _header(IDEMPOTENCY_KEY, f"As {X_IDEMPOTENCY_KEY}.", pattern=f"^{KEY}$")
+    if route.publishes:
         yield _header(X_CORRELATION_ID, "The workflow, as `correlation_id` in the body.", format="uuid")
     if "text/event-stream" in route.response_media:
         yield _header(LAST_EVENT_ID, "The seq after which the stream goes on; it wins over `after`.")
@@ -238,7 +239,7 @@ def _responses(route: Route, refs: Refs) -> Json:
     responses: Json = {"200": {"description": "Done.", "headers": dict(request_id), "content": content}}
     if not content:
         responses = {"101": {"description": "The WebSocket is open.", "headers": dict(request_id)}}
-    if route.publishes:
+    if route.publishes or route.keyed:
         responses["200"]["headers"]["Idempotency-Replayed"] = {
             "schema": {"type": "string", "enum": ["true"]},
             "description": "Present where this key was used before: nothing new was stored.",
@@ -258,7 +259,9 @@ def _errors(route: Route) -> Iterator[type[FlockdError]]:
     """The route's own, and what its inputs can bring about."""
     yield from route.errors
     if route.publishes:
-        yield from (Conflict, TooLarge, IdempotencyMismatch)
+        yield from (Conflict, TooLarge)
+    if route.publishes or route.keyed:
+        yield IdempotencyMismatch
     if route.publishes or route.starts_work:
         yield Unavailable
     if not route.any_query or route.body is not None:

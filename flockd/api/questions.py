@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import orjson
+from aiohttp import web
 
 from flockd.api.bodies import AnswerBody
-from flockd.api.idempotency import CALLER
+from flockd.api.idempotency import CALLER, again, idempotency
 from flockd.api.keys import BOARD, READS
 from flockd.api.listing import check_offset, identity, page
 from flockd.api.queries import QuestionPage
@@ -31,14 +32,17 @@ async def get_question(call: Call[None, None]) -> bytes:
     return orjson.dumps((await _question(call)).document())
 
 
-async def answer_question(call: Call[None, AnswerBody]) -> bytes:
+async def answer_question(call: Call[None, AnswerBody]) -> bytes | web.StreamResponse:
     """Answer a question.
 
     Once: its run starts again, with this answer.
     """
     question = await _question(call)
-    answered = await call.app[BOARD].answer_question(question, orjson.dumps(call.body.answer), CALLER)
-    return orjson.dumps(answered.document())
+    answered = await call.app[BOARD].answer_question(
+        question, orjson.dumps(call.body.answer), CALLER, idempotency(call, call.parsed)
+    )
+    answer = orjson.dumps(answered.question.document())
+    return again(answer) if answered.replayed else answer
 
 
 async def _question(call: Call[None, AnswerBody] | Call[None, None]) -> Question:

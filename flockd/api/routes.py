@@ -55,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
 
     Route("GET", "/api/v1/questions", questions.list_questions, "questions", query=query.QuestionPage, response=answer.Questions),
     Route("GET", "/api/v1/questions/{question_id}", questions.get_question, "questions", response=answer.Question, errors=(NotFound,)),
-    Route("POST", "/api/v1/questions/{question_id}/answer", questions.answer_question, "questions", body=body.AnswerBody, response=answer.Question, errors=(NotFound, Conflict), starts_work=True),
+    Route("POST", "/api/v1/questions/{question_id}/answer", questions.answer_question, "questions", body=body.AnswerBody, response=answer.Question, errors=(NotFound, Conflict), starts_work=True, keyed=True),
 
     Route("GET", "/api/v1/explain", explain.explain_artifact, "artifacts", query=query.ExplainWanted, response=answer.Explained, errors=(NotFound,)),
 

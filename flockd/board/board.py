@@ -166,7 +166,8 @@ class Board:
             self._prepare(one._replace(correlation_id=correlation_id), EXTERNAL, match=False)
             for one in ordered
         ]
-        command = RunAgent(agent, prepared, cascade, dialect, idempotency, correlation_id, priority)
+        place = agent.place_of(orjson.loads(one.draft.payload) for one in prepared)
+        command = RunAgent(agent, prepared, cascade, dialect, idempotency, correlation_id, priority, place)
         answer: Published = await self._submit(command)
         return answer
 
@@ -382,13 +383,13 @@ class Board:
         return self._submit(outcome)
 
     async def reveal(self, moment: int) -> None:
-        """Let agents see every artifact whose time is over."""
+        """Let agents see every artifact whose time is over, a page in each transaction."""
         while due := await self.reads.due_hidden(moment):
-            for artifact in due:
-                await self._submit(self._revealing(artifact))
+            await asyncio.gather(*[self._submit(await self._revealing(artifact)) for artifact in due])
 
-    def _revealing(self, artifact: Artifact) -> Reveal:
-        """What was published under an older type, which it does not fit any more, wakes nobody."""
+    async def _revealing(self, artifact: Artifact) -> Reveal:
+        """It wakes nobody where a direct run without a cascade published it, or where it is not to be matched: it does
+        not fit its type any more, or what an author wrote raises."""
         assert isinstance(artifact.visibility, After)
         draft = Draft(
             artifact.id,
@@ -400,11 +401,15 @@ class Board:
             artifact.visibility.then,
             artifact.version,
         )
+        run = None if artifact.run_id is None else await self.reads.run(artifact.run_id)
+        if run is not None and not run.cascade:
+            return Reveal(artifact, draft, ())
         try:
             value = self.types.named(artifact.type).parse(artifact.payload)
-        except InvalidInput:
+            return Reveal(artifact, *self._match(draft, value))
+        except Exception as error:
+            log.warning("artifact %s is visible now and wakes nobody: %s", artifact.id, error)
             return Reveal(artifact, draft, ())
-        return Reveal(artifact, *self._match(draft, value))
 
     def tell_death(self, run: Run) -> tuple[Draft, tuple[Agent, ...]] | None:
         """The AgentError of a run that has just died; None where no agent subscribes to it. Called by the writer."""

@@ -10,7 +10,7 @@ from flockd.board.memory import end_questions
 from flockd.board.outcome import retrying
 from flockd.board.pools import withdraw
 from flockd.board.wake import refuse_cancelled
-from flockd.domain.batch import Batch, BatchItem, ItemState
+from flockd.domain.batch import BatchItem, ItemState
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.question import QuestionState
@@ -62,9 +62,7 @@ class CancelCorrelation:
             raise NotFound(f"Correlation not found: {self.correlation_id}")
         if correlation.state is CorrelationState.active:
             _cancel_all(state, correlation, self.live_text)
-            batch = state.batches.get(correlation.id)
-            if batch is not None and not batch.is_over:
-                _cancel_items(state, batch, correlation, self.live_text)
+            _cancel_items(state, correlation, self.live_text)
             end(state, correlation, CorrelationState.cancelled)
         return replace(correlation)
 
@@ -84,6 +82,7 @@ class Exhaust:
         correlation = state.correlations.get(self.correlation_id)
         if correlation is not None and correlation.state is CorrelationState.active and correlation.reason:
             _cancel_all(state, correlation, self.live_text)
+            _cancel_items(state, correlation, self.live_text)
             settle(state, correlation)
 
 
@@ -200,8 +199,11 @@ def _cancel_all(state: State, correlation: Correlation, live_text: LiveText) -> 
         _cancel(state, run, live_text)
 
 
-def _cancel_items(state: State, batch: Batch, correlation: Correlation, live_text: LiveText) -> None:
-    """Cancel what is in flight of a batch; what has not begun never will."""
+def _cancel_items(state: State, correlation: Correlation, live_text: LiveText) -> None:
+    """Of a batch, cancel what is in flight; what has not begun never will."""
+    batch = state.batches.get(correlation.id)
+    if batch is None or batch.is_over:
+        return
     for child in [one for one in state.correlations.values() if one.batch_id == correlation.id]:
         if child.state is CorrelationState.active and child.round == 1:
             _cancel_all(state, child, live_text)

@@ -14,6 +14,9 @@ NOTHING_SUCCEEDED = "No item of the batch succeeded."
 def settle(state: State, correlation: Correlation) -> None:
     """The end of the round, in the transaction in which nothing of it is open any more."""
     if correlation.open == 0 and correlation.state is CorrelationState.active:
+        batch = state.batches.get(correlation.id)
+        if batch is not None and correlation.round == 1 and batch.failed == batch.total:
+            correlation.reason = correlation.reason or NOTHING_SUCCEEDED
         end(state, correlation, correlation.ended_state())
 
 
@@ -51,8 +54,6 @@ def settle_batch(state: State, batch: Batch) -> None:
     if not batch.is_over:
         return
     correlation = state.correlations[batch.correlation_id]
-    if batch.failed == batch.total:
-        correlation.reason = NOTHING_SUCCEEDED
     correlation.open -= 1
     settle(state, correlation)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import orjson
+
 from flockd.board.runs import new_run
 from flockd.board.wake import put
+from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact import EXTERNAL, Draft
 from flockd.domain.batch import Batch, BatchItem, ItemState
 from flockd.domain.correlation import Correlation, CorrelationState
@@ -28,6 +31,7 @@ def begin(state: State, batch: Batch, item: BatchItem) -> None:
         name=batch.agent,
         batch_id=batch.correlation_id,
         batch_item=item.item,
+        paused=parent.paused,
         tenant=parent.tenant,
     )
     state.begin_correlation(correlation)
@@ -36,7 +40,16 @@ def begin(state: State, batch: Batch, item: BatchItem) -> None:
         for name, payload, version in item.drafted()
     ]
     inputs = tuple(draft.id for draft in drafts)
-    run = new_run(state, correlation, batch.agent, inputs, depth=1)
+    agent = state.agents.get(batch.agent)
+    run = new_run(
+        state,
+        correlation,
+        batch.agent,
+        inputs,
+        depth=1,
+        place=None if agent is None else agent.place_of(orjson.loads(draft.payload) for draft in drafts),
+        of_error=any(draft.type == AGENT_ERROR.name for draft in drafts),
+    )
     assert run is not None, "a correlation that just began has room for a run"
     for draft in drafts:
         put(state, correlation, draft, [run.id])

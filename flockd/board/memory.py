@@ -15,7 +15,8 @@ from flockd.domain.moment import iso
 from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import RunState, WaitReason
 from flockd.errors import Conflict, NotFound
-from flockd.store.state import Needs, State, Step
+from flockd.store.records import Step
+from flockd.store.state import Needs, State
 
 
 @dataclass(frozen=True, slots=True)

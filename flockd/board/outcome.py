@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from flockd.board.ending import settle, settle_all
+from flockd.board.ending import settle_all
 from flockd.board.pools import pools_of
 from flockd.board.wake import place
 from flockd.domain.agent import Agent
@@ -15,7 +15,8 @@ from flockd.domain.artifact import Artifact, Draft
 from flockd.domain.event import EventKind
 from flockd.domain.moment import iso
 from flockd.domain.run import Run, RunState, WaitReason
-from flockd.store.state import Consumption, Needs, State, hour
+from flockd.store.records import Consumption
+from flockd.store.state import Needs, State, hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +181,10 @@ def kill(state: State, run: Run, *, releases: bool = True) -> None:
     )
     told = None if run.of_error or state.on_death is None else state.on_death(run)
     if told is not None:
+        state.fetch_pools(pools_of(told[0]))
         for one in place(state, correlation, [told], depth=run.depth + 1):
             state.announce(one)
-    settle(state, correlation)
+    settle_all(state, correlation)
 
 
 def retrying(state: State, run: Run, reason: str, *, error: dict[str, str] | None = None) -> None:

@@ -13,7 +13,7 @@ from flockd.store.state import Needs, State
 
 @dataclass(frozen=True, slots=True)
 class PauseCorrelation:
-    """Pause a correlation, or let it go on. Answers it, unchanged where it is so already, or over."""
+    """Pause a correlation (a batch with its items), or let it go on. Answers it, unchanged where it is so, or over."""
 
     correlation_id: str
     paused: bool
@@ -33,13 +33,21 @@ class PauseCorrelation:
                 correlation,
                 data={"round": correlation.round},
             )
-            for run in list(state.runs.values()):
-                if run.correlation_id == correlation.id and run.state is RunState.ready:
-                    state.pause_run(run, self.paused)
-                    if not self.paused:
-                        state.start_or_queue(run)
-                        state.announce(run)
+            self._pause_runs(state, correlation)
+            for item in [one for one in state.correlations.values() if one.batch_id == correlation.id]:
+                if item.state is CorrelationState.active and item.paused is not self.paused:
+                    item.paused = self.paused
+                    state.changed_correlations[item.id] = item
+                    self._pause_runs(state, item)
         return replace(correlation)
+
+    def _pause_runs(self, state: State, correlation: Correlation) -> None:
+        for run in list(state.runs.values()):
+            if run.correlation_id == correlation.id and run.state is RunState.ready:
+                state.pause_run(run, self.paused)
+                if not self.paused:
+                    state.start_or_queue(run)
+                    state.announce(run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from flockd.domain.event import EventKind
 from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import new_id
 from flockd.domain.run import Run
-from flockd.store.state import Held, Pooled, PoolKey, State
+from flockd.store.records import Held, Pooled, PoolKey
+from flockd.store.state import State
 
 
 def pools_of(draft: Draft, tenant: str = DEFAULT_TENANT) -> tuple[PoolKey, ...]:
@@ -35,14 +36,15 @@ def offer(state: State, correlation: Correlation, agent: Agent, draft: Draft, ar
         correlation.id,
         artifact.depth,
         state.clock + gathering.within_ms,
+        dict(draft.places).get(agent.name, agent.name),
         isinstance(gathering, BatchSpec),
     )
     state.pool(new)
     taken = _complete(agent, state.pools[new.pool])
-    return None if taken is None else take(state, agent.name, taken, dict(draft.places).get(agent.name))
+    return None if taken is None else take(state, agent.name, taken)
 
 
-def take(state: State, agent: str, taken: Sequence[Pooled], place: str | None = None) -> Run | None:
+def take(state: State, agent: str, taken: Sequence[Pooled]) -> Run | None:
     """The run of what was gathered: in its correlation where all is of one, else in one of its own, with its causes.
 
     None where a limit refuses it; then its correlation is about to end.
@@ -51,6 +53,7 @@ def take(state: State, agent: str, taken: Sequence[Pooled], place: str | None = 
     inputs = tuple(one.artifact_id for one in taken)
     depth = max(one.depth for one in taken)
     correlation = sources[0] if len(sources) == 1 else _derived(state, sources)
+    place = max(taken, key=lambda one: one.seq).place  # of the one that completed it
     of_error = any(one.type == AGENT_ERROR.name for one in taken)
     run = new_run(state, correlation, agent, inputs, depth=depth, place=place, of_error=of_error)
     state.unpool(taken)

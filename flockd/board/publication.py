@@ -12,7 +12,8 @@ from flockd.domain.artifact import Draft
 from flockd.domain.priority import Priority
 from flockd.domain.visibility import PUBLIC, AnyVisibility
 from flockd.errors import FlockdError, IdempotencyMismatch
-from flockd.store.state import KeyRecord, State
+from flockd.store.records import KeyRecord
+from flockd.store.state import State
 
 
 class Publication(NamedTuple):

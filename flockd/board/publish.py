@@ -12,6 +12,7 @@ from flockd.board.publication import Idempotency, Prepared, Published, Result, r
 from flockd.board.runs import new_run
 from flockd.board.wake import open_correlation, place, put, refuse_cancelled
 from flockd.domain.agent import Agent
+from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.correlation import CorrelationState
 from flockd.domain.priority import Priority
 from flockd.errors import Conflict, FlockdError, InvalidInput, Overloaded
@@ -119,6 +120,8 @@ class RunAgent:
     """Where there are no inputs, which say it otherwise."""
     priority: Priority | None = None
     """The same."""
+    place: str | None = None
+    """Where it queues; None: at its agent's own place."""
     inside: bool = False
 
     def needs(self) -> Needs:
@@ -147,7 +150,16 @@ class RunAgent:
             state, correlation_id, priority=priority, dialect=self.dialect, name=self.agent.name
         )
         inputs = tuple(item.draft.id for item in self.inputs)
-        run = new_run(state, correlation, self.agent.name, inputs, depth=1, cascade=self.cascade)
+        run = new_run(
+            state,
+            correlation,
+            self.agent.name,
+            inputs,
+            depth=1,
+            cascade=self.cascade,
+            place=self.place,
+            of_error=any(item.draft.type == AGENT_ERROR.name for item in self.inputs),
+        )
         assert run is not None, "a correlation that just began has room for a run"
         seqs = [put(state, correlation, item.draft, [run.id]).seq for item in self.inputs]
         state.announce(run)

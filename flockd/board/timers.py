@@ -26,7 +26,8 @@ from flockd.domain.event import EventKind
 from flockd.domain.identity import new_id
 from flockd.domain.moment import iso
 from flockd.domain.timer import Starts, Timer, TimerProgress
-from flockd.store.state import Needs, PoolKey, State
+from flockd.store.records import PoolKey
+from flockd.store.state import Needs, State
 
 RESTART_MS = 60_000
 """What is no later than this at a start was not missed: the next daemon was merely on its way."""

@@ -15,7 +15,8 @@ from flockd.domain.priority import Priority
 from flockd.domain.run import Run
 from flockd.domain.visibility import After
 from flockd.errors import Conflict
-from flockd.store.state import Held, Hidden, Reserved, State
+from flockd.store.records import Held, Hidden
+from flockd.store.state import Reserved, State
 
 NATIVE = "native"
 """The dialect of whoever publishes on the board itself."""

@@ -11,10 +11,13 @@ import click
 
 from flockd.cli.options import config_option, json_option, load_config, load_target
 from flockd.cli.show import print_json
+from flockd.domain.gathering import BatchSpec, JoinSpec
+from flockd.domain.timer import Publishes, Starts
 
 if TYPE_CHECKING:
     from flockd.config import Config
     from flockd.domain.agent import Agent
+    from flockd.domain.subscription import Subscription
     from flockd.flock import Flock
 
 
@@ -47,7 +50,10 @@ async def _compose(settings: Config, flock: Flock) -> None:
 
 
 def _document(flock: Flock) -> dict[str, Any]:
-    """Types and agents (flows among them) in the shapes of `GET /api/v1/types` and `GET /api/v1/agents`."""
+    """Types, agents (flows among them) and timers, in the shapes of their lists in the API, as far as declared.
+
+    A subscription that gathers also says how, as `join` or `batch`.
+    """
     return {
         "types": [
             {
@@ -63,7 +69,7 @@ def _document(flock: Flock) -> dict[str, Any]:
                 "name": agent.name,
                 "kind": agent.kind,
                 "description": agent.description,
-                "subscriptions": [{"types": list(agent.subscription.types), "mode": agent.subscription.mode}],
+                "subscriptions": _subscriptions(agent.subscription),
                 "outputs": list(agent.outputs),
             }
             for agent in flock.agents().values()
@@ -77,8 +83,31 @@ def _document(flock: Flock) -> dict[str, Any]:
             }
             for workflow in flock.workflows()
         ],
+        "timers": [
+            {
+                "name": timer.name,
+                "schedule": timer.schedule.text,
+                "target": {
+                    "publish": timer.target.type if isinstance(timer.target, Publishes) else None,
+                    "run": timer.target.agent if isinstance(timer.target, Starts) else None,
+                },
+            }
+            for timer in flock.timers()
+        ],
         "warnings": flock.warnings(),
     }
+
+
+def _subscriptions(subscription: Subscription) -> list[dict[str, Any]]:
+    """None for an agent that takes no artifact."""
+    shown: dict[str, Any] = {"types": list(subscription.types), "mode": subscription.mode}
+    gathering = subscription.gathering
+    if isinstance(gathering, JoinSpec):
+        shown["join"] = {"by": gathering.by, "within_seconds": gathering.within_ms / 1000}
+    elif isinstance(gathering, BatchSpec):
+        timeout_seconds = gathering.within_ms / 1000
+        shown["batch"] = {"size": gathering.size, "timeout_seconds": timeout_seconds, "by": gathering.by}
+    return [shown] if subscription.types else []
 
 
 def _print_tables(flock: Flock) -> None:
@@ -123,6 +152,8 @@ def _print_tables(flock: Flock) -> None:
                 "Workflows", "workflow", "starts with", "phases", "what it does", rows=_workflow_rows(flock)
             )
         )
+    if flock.timers():
+        console.print(table("Timers", "timer", "what it does", "when", rows=_timer_rows(flock)))
 
 
 def _type_rows(flock: Flock) -> Iterator[tuple[str, ...]]:
@@ -131,8 +162,30 @@ def _type_rows(flock: Flock) -> Iterator[tuple[str, ...]]:
 
 
 def _agent_row(agent: Agent) -> tuple[str, ...]:
-    between = " and\n" if agent.subscription.mode == "all" else " or\n"
-    return agent.name, between.join(agent.subscription.types), "\n".join(agent.outputs), agent.description
+    return agent.name, _wakes_on(agent.subscription), "\n".join(agent.outputs), agent.description
+
+
+def _wakes_on(subscription: Subscription) -> str:
+    between = " and\n" if subscription.mode == "all" else " or\n"
+    types, gathering = between.join(subscription.types) or "nothing", subscription.gathering
+    if gathering is None:
+        return types
+    if isinstance(gathering, BatchSpec):
+        each = "" if gathering.by is None else f" of one {gathering.by}"
+        return f"{types},\n{gathering.size} at once{each},\nor after {gathering.within_ms / 1000:g} s"
+    by = (
+        gathering.by
+        if isinstance(gathering.by, str)
+        else " = ".join(f"{n}.{p}" for n, p in gathering.by.items())
+    )
+    return f"{types}\nby {by}\nwithin {gathering.within_ms / 1000:g} s"
+
+
+def _timer_rows(flock: Flock) -> Iterator[tuple[str, ...]]:
+    for timer in flock.timers():
+        target = timer.target
+        does = f"starts {target.agent}" if isinstance(target, Starts) else f"publishes {target.type}"
+        yield timer.name, does, timer.schedule.text
 
 
 def _workflow_rows(flock: Flock) -> Iterator[tuple[str, ...]]:

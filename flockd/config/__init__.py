@@ -15,6 +15,7 @@ from flockd.config.sections import (
     sqlite_path,
 )
 from flockd.config.tables import TABLES, AgentTable, FlowTable, PhaseTable, TypeTable, WorkflowTable
+from flockd.config.timer_tables import ScheduleTable, TimerTable
 
 __all__ = [
     "TABLES",
@@ -26,11 +27,13 @@ __all__ = [
     "LimitSettings",
     "LogSettings",
     "PhaseTable",
+    "ScheduleTable",
     "ServerSettings",
     "ShutdownSettings",
     "StoreSettings",
     "StreamSettings",
     "SupervisorSettings",
+    "TimerTable",
     "TypeTable",
     "WorkflowTable",
     "sqlite_path",

@@ -38,6 +38,7 @@ from flockd.config.sections import (
     SupervisorSettings,
 )
 from flockd.config.tables import TABLES, AgentTable, FlowTable, TypeTable, WorkflowTable
+from flockd.config.timer_tables import TimerTable
 
 ENV_PREFIX = "FLOCKD_"
 ENV_DELIMITER = "__"
@@ -94,6 +95,7 @@ class Config(BaseSettings):
     workflows: list[WorkflowTable] = Field(
         default=[], description="Workflows that are declared here, [[workflows]]."
     )
+    timers: list[TimerTable] = Field(default=[], description="Timers that are declared here, [[timers]].")
 
     @classmethod
     def settings_customise_sources(

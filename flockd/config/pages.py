@@ -21,7 +21,7 @@ _TOML_HEAD = """\
 # Written by `python -m flockd.config toml`."""
 
 _TOML_TABLES = """\
-# Artifact types, agents, flows and workflows without a line of Python; docs/settings.md lists every key.
+# Artifact types, agents, flows, workflows and timers without a line of Python; docs/settings.md lists every key.
 #
 # [[types]]
 # name = "Ticket"
@@ -42,7 +42,13 @@ _TOML_TABLES = """\
 # [[workflows]]
 # name = "support"
 # start = "Ticket"
-# phases = [{name = "triage", types = ["TriageOutput"]}]"""
+# phases = [{name = "triage", types = ["TriageOutput"]}]
+#
+# [[timers]]
+# name = "reminder"
+# schedule = {daily = "09:00", tz = "Europe/Berlin"}
+# publish = "Ticket"
+# payload = {subject = "Look at what is open.", urgent = false}"""
 
 _PAGE_HEAD = """\
 # Settings

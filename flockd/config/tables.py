@@ -1,4 +1,4 @@
-"""The tables `[[types]]`, `[[agents]]`, `[[flows]]` and `[[workflows]]`: what a configuration declares without Python.
+"""The tables `[[types]]`, `[[agents]]`, `[[flows]]`, `[[workflows]]`: what a configuration declares without Python.
 
 They are checked for shape only. Whether a function exists, a field string parses or a name is taken is for
 whoever builds the flock from them.
@@ -12,6 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from flockd.config.sections import Section
+from flockd.config.timer_tables import ScheduleTable, TimerTable
 
 _OBJECT = re.compile(r"[\w.]+:[\w.]+")
 
@@ -46,8 +47,25 @@ class RunTable(Section):
     where: str | None = Field(
         default=None, description="A JMESPath condition on the payload: what does not fit wakes nobody."
     )
-    max_concurrency: int | None = Field(default=None, ge=1, description="Runs at once. Without it: 64.")
+    max_concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        description="Runs at once, of one key where there is a concurrency_key. Without it: 64.",
+    )
+    concurrency_key: str | None = Field(
+        default=None,
+        description="A field path in the payload: max_concurrency counts for each of its values.",
+    )
+    rate: str | None = Field(
+        default=None, description='How often it may start, as "10/1m": ten starts a minute.'
+    )
     retries: int | None = Field(default=None, ge=0, description="Tries after the first one. Without it: 0.")
+    backoff: dict[str, str] | None = Field(
+        default=None,
+        description='The pause before the first retry ("5s"), which doubles with each further one; or one for each '
+        'kind of failure, as {RateLimited = "1m", timeout = "10s", "*" = "1s"}. '
+        "Without it: supervisor.retry_base_seconds.",
+    )
     timeout: str | None = Field(
         default=None, description='How long one try may take ("30s"). Without it: 10 minutes.'
     )
@@ -63,6 +81,9 @@ class RunTable(Section):
     visibility: dict[str, object] | None = Field(
         default=None, description='Who may see what it publishes, as {kind = "Private", agents = ["…"]}.'
     )
+    output_tags: list[str] | None = Field(
+        default=None, description="What it publishes carries these, beside what all of its inputs carry."
+    )
     prevent_self_trigger: bool | None = Field(
         default=None, description="Whether its own artifacts leave it alone. Without it: true."
     )
@@ -70,12 +91,83 @@ class RunTable(Section):
         default=None, description="The agent, or the agents, that get its output as their input."
     )
 
+    @field_validator("backoff", mode="before")
+    @classmethod
+    def _one_for_all_kinds(cls, backoff: object) -> object:
+        return {"*": backoff} if isinstance(backoff, str) else backoff
+
+    @classmethod
+    def option_names(cls) -> set[str]:
+        """Those of its keys that are options in Python, under the same names."""
+        return set(RunTable.model_fields)
+
     def options(self) -> dict[str, object]:
-        """What is set of the options, under their names in Python."""
-        return self.model_dump(include=set(RunTable.model_fields), exclude_none=True)
+        """What is set of the options."""
+        return self.model_dump(include=self.option_names(), exclude_none=True)
 
 
-class AgentTable(RunTable):
+class JoinTable(Section):
+    """A join over a key."""
+
+    by: str | dict[str, str] = Field(description="The field path of the key, or one for each type.")
+    within: str = Field(description="How long an artifact waits for its partners.")
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _one_or_several_paths(cls, by: object) -> object:
+        paths = by.values() if isinstance(by, dict) else (by,)
+        if not paths or not all(isinstance(path, str) for path in paths):
+            raise ValueError('by is a field path ("order.id"), or a table with one for each type')
+        return by
+
+
+class BatchTable(Section):
+    """A batch."""
+
+    size: int = Field(description="So many artifacts at once.")
+    timeout: str = Field(description="What is there when the first has waited for this long is a batch, too.")
+    by: str | None = Field(default=None, description="The field path of a key: each batch has one.")
+
+
+class FanOutTable(Section):
+    """How many artifacts a list in a result has."""
+
+    min: int | None = Field(default=None, description="At least so many. Without it: 0.")
+    max: int | None = Field(default=None, description="At most so many.")
+
+
+class WakeTable(RunTable):
+    """The options that agents have beside those of flows."""
+
+    join: JoinTable | None = Field(
+        default=None,
+        description="One artifact of each of its types whose keys are equal, of any workflow, as "
+        '{by = "order.id", within = "1h"} or {by = {Order = "id", Payment = "order_id"}, within = "1h"}.',
+    )
+    batch: BatchTable | None = Field(
+        default=None,
+        description='Several artifacts at once, as {size = 10, timeout = "30s"}; with by = "customer.id" those of one '
+        "key.",
+    )
+    fan_out: FanOutTable | None = Field(
+        default=None, description="How many artifacts a list in its result has, as 3 or {min = 1, max = 10}."
+    )
+    schedule: ScheduleTable | None = Field(
+        default=None,
+        description='When it starts, if it takes no artifact: {every = "5m"} and the others of [[timers]].',
+    )
+
+    @field_validator("fan_out", mode="before")
+    @classmethod
+    def _exactly_so_many(cls, fan_out: object) -> object:
+        return {"min": fan_out, "max": fan_out} if isinstance(fan_out, int) else fan_out
+
+    @classmethod
+    def option_names(cls) -> set[str]:
+        return set(WakeTable.model_fields)
+
+
+class AgentTable(WakeTable):
     """One agent: a Python function, or fields and a language model; and the options of `@flock.agent`."""
 
     name: str = Field(min_length=1, description="The name of the agent.")
@@ -127,6 +219,9 @@ class AgentTable(RunTable):
         else:
             if self.function is not None:
                 raise ValueError(f'the agent "{self.name}" has engine = "llm", which takes no function')
+            for option in ("fan_out", "schedule"):
+                if getattr(self, option) is not None:
+                    raise ValueError(f'the agent "{self.name}" has engine = "llm", which takes no {option}')
             if self.input is None or self.output is None:
                 raise ValueError(
                     f'the agent "{self.name}" needs input and output: it has no function to read'
@@ -192,5 +287,6 @@ TABLES: dict[str, type[Section]] = {
     "agents": AgentTable,
     "flows": FlowTable,
     "workflows": WorkflowTable,
+    "timers": TimerTable,
 }
 """The lists of tables at the top of a configuration, by name."""

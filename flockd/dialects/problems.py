@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from flockd.errors import FieldProblem, InvalidInput
 
+PROBLEMS_MAX = 100
+"""Problems that an error lists where a client may make as many as a body holds."""
+
 
 def with_fields(invalid: InvalidInput, named: Callable[[str], str]) -> InvalidInput:
     """The same problems, each with the name that `named` gives its field (a dotted path)."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flockd.domain.gathering import key_text
 from flockd.domain.priority import Priority
 from flockd.domain.rate import Rate
 from flockd.domain.subscription import Subscription
@@ -59,6 +60,15 @@ class Agent:
     def place(self, key: str | None) -> str:
         """Where its runs of a key queue, and are counted."""
         return self.name if key is None else f"{self.name}{_KEY}{key}"
+
+    def place_of(self, documents: Iterable[Any]) -> str:
+        """Where a run on these payloads queues: at the key of the first that has one."""
+        keys = (self.key_of(document) for document in documents)
+        return self.place(next((key for key in keys if key is not None), None))
+
+    def key_of(self, document: Any) -> str | None:
+        """The key by which its runs are counted, in a payload; None where there is none."""
+        return None if self.concurrency_key is None else key_text(self.concurrency_key(document))
 
 
 _KEY = "\0"

@@ -81,7 +81,7 @@ def key_text(value: Any) -> str | None:
     """A key as it is stored: equal for equal JSON values; None for what is no key (null, a list, an object)."""
     if value is None or isinstance(value, (dict, list)):
         return None
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         value = int(value)  # as JSON, 1 and 1.0 are one number
     text = orjson.dumps(value).decode()
     return text if len(text) <= _KEY_CHARACTERS else None

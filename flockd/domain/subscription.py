@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from flockd.domain.gathering import Gathering, key_text
+from flockd.domain.gathering import Gathering
 from flockd.domain.rules import Gate
 from flockd.domain.visibility import AnyVisibility, Public
 from flockd.domain.where import Where
@@ -113,7 +113,7 @@ class Matcher:
     def places(candidate: Candidate, agents: Iterable[Agent]) -> tuple[tuple[str, str], ...]:
         """(agent, place) for those of the matching agents that count by a key of the artifact."""
         return tuple(
-            (agent.name, agent.place(key_text(agent.concurrency_key(candidate.document))))
+            (agent.name, agent.place(agent.key_of(candidate.document)))
             for agent in agents
             if agent.concurrency_key is not None
         )

@@ -175,7 +175,8 @@ class Engine(Protocol):
     """function, llm, http, …: shown with the agent."""
 
     async def run(self, inputs: Sequence[Any], context: Context, threads: Threads) -> list[Output]:
-        """Inputs are the validated values in the order of the agent's types (one value where its mode is any).
+        """Inputs are the validated values in the order of the agent's types (one value where its mode is any; for a
+        batch, all that it holds).
 
         Whatever it raises is the run's failure. When its task is cancelled it stops as soon as it can.
         """

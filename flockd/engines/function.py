@@ -10,6 +10,7 @@ from typing import Any
 
 from flockd.engines.base import Context, Output, Threads
 from flockd.engines.blocking import BlockingContext
+from flockd.engines.fan_out import FanOut
 from flockd.errors import AgentFailed
 
 
@@ -52,13 +53,20 @@ class FunctionEngine:
         parameters: Sequence[str],
         context: str | None,
         outputs: Mapping[str, Any],
+        is_batch: bool = False,
+        fan_out: FanOut | None = None,
+        lists: Sequence[tuple[str, ...]] = (),
     ) -> None:
-        """`parameters` take the inputs, in their order, and `context` the Context.
+        """`parameters` take the inputs, in their order (for a batch: one takes the list), and `context` the Context.
 
         `outputs` maps artifact types to classes, to None for one of plain data (a JSON Schema). A returned
-        dict is taken to be of that type, or of the only one.
+        dict is taken to be of that type, or of the only one. `fan_out` bounds how many artifacts there are of
+        the types of each of `lists`.
         """
         self.function = function
+        self._is_batch = is_batch
+        self._fan_out = fan_out
+        self._lists = tuple(lists)
         self._calling = calling_of(function)
         self._parameters = tuple(parameters)
         self._context = context
@@ -70,13 +78,17 @@ class FunctionEngine:
         self._plain = plain[0] if len(plain) == 1 else None
 
     async def run(self, inputs: Sequence[Any], context: Context, threads: Threads) -> list[Output]:
-        """The outputs of one call. Raises AgentFailed for a value that the agent does not publish."""
-        arguments: dict[str, Any] = dict(zip(self._parameters, inputs, strict=True))
+        """The outputs of one call. Raises AgentFailed for a value that the agent does not publish, or too many."""
+        taken = (list(inputs),) if self._is_batch else inputs
+        arguments: dict[str, Any] = dict(zip(self._parameters, taken, strict=True))
         if self._calling in (Calling.plain, Calling.generator):
             result = await self._run_in_thread(arguments, context, threads)
         else:
             result = await self._run_on_loop(arguments, context)
-        return list(self._outputs(result, context.agent))
+        outputs = list(self._outputs(result, context.agent))
+        if self._fan_out is not None:
+            self._fan_out.check(context.agent, outputs, self._lists)
+        return outputs
 
     async def _run_on_loop(self, arguments: dict[str, Any], context: Context) -> Any:
         if self._context is not None:

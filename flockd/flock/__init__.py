@@ -2,6 +2,8 @@
 
 from flockd.engines.base import Context
 from flockd.engines.blocking import BlockingContext
+from flockd.engines.fan_out import FanOut
+from flockd.engines.memory import QuestionExpired, RunSuperseded
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.flock import Flock
 from flockd.flock.flock_agent import FlockAgent, FlockFactory
@@ -11,8 +13,11 @@ __all__ = [
     "BlockingContext",
     "Context",
     "DeclarationError",
+    "FanOut",
     "Flock",
     "FlockAPI",
     "FlockAgent",
     "FlockFactory",
+    "QuestionExpired",
+    "RunSuperseded",
 ]

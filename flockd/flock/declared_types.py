@@ -11,6 +11,7 @@ from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
+from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.errors import nearest
 from flockd.flock.declaration import DeclarationError
@@ -43,6 +44,11 @@ class DeclaredTypes:
                 f"artifact type {name!r}: a name begins with a letter and has up to 128 letters, digits, "
                 "_, . and -: "
                 'give it another with @flock.type("Name")'
+            )
+        if name == AGENT_ERROR.name and _declaration(artifact_type) != _declaration(AGENT_ERROR):
+            raise DeclarationError(
+                f"artifact type {name}: this name is flockd's own, for runs that failed for good: import it from "
+                'flockd, or give yours another with @flock.type("OtherName")'
             )
         known = self._by_name.get(self._name_by_class.get(model, name))
         if known is None:
@@ -92,8 +98,10 @@ class DeclaredTypes:
         return tuple(self._name(owner, option, choice) for choice in listed)
 
     def named(self, owner: str, name: str) -> ArtifactType:
-        """The type of this name, which `owner` names."""
+        """The type of this name, which `owner` names. AgentError is one as soon as it is named."""
         found = self._by_name.get(name)
+        if found is None and name == AGENT_ERROR.name:
+            return self.add(AGENT_ERROR)
         if found is None:
             near = nearest(name, self._by_name)
             hint = f"did you mean {near}?" if near else "declare it first with @flock.type"

@@ -11,9 +11,10 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 from flockd.domain.agent import Agent, Agents, fold
 from flockd.domain.artifact import EXTERNAL
 from flockd.domain.artifact_type import ArtifactType, Types
+from flockd.domain.schedule import Schedule
+from flockd.domain.timer import Starts, Timer
 from flockd.domain.workflow import Workflow
 from flockd.engines.base import Engine
-from flockd.engines.function import FunctionEngine
 from flockd.engines.handed import HandedEngine
 from flockd.engines.unset import UnsetEngine
 from flockd.errors import nearest
@@ -21,10 +22,27 @@ from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import DeclaredTypes, TypeChoice, made
 from flockd.flock.flock_agent import FlockAgent, fields_type
 from flockd.flock.flows import FlowOptions, flow_name, read_flow
+from flockd.flock.functions import read_function
+from flockd.flock.gathering import read_gathering
 from flockd.flock.hand_off import givers, hand_off_problems, handed_to, with_hand_offs
-from flockd.flock.options import AgentOptions, RunOptions, build_agent, check_known, check_name, owner_of
+from flockd.flock.options import (
+    AgentOptions,
+    GatherOptions,
+    VisibilityChoice,
+    build_agent,
+    check_known,
+    check_name,
+    owner_of,
+)
+from flockd.flock.schedules import (
+    build_timer,
+    check_timer_free,
+    read_schedule,
+    timer_problems,
+    timer_warnings,
+    with_spelled_agent,
+)
 from flockd.flock.serving import configured, serve_flock, serve_flock_blocking
-from flockd.flock.signature import read_signature
 from flockd.flock.workflows import build_workflow, check_workflow_free, workflow_warnings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -33,7 +51,7 @@ Class = TypeVar("Class", bound=type[Any])
 
 
 class Flock:
-    """Agents, flows, workflows and artifact types, declared by decorators and calls.
+    """Agents, flows, workflows, timers and artifact types, declared by decorators and calls.
 
     ```
     flock = Flock(name="reviews")
@@ -55,6 +73,7 @@ class Flock:
         self._agents: dict[str, Agent] = {}
         self._engines: dict[str, Engine] = {}
         self._workflows: dict[str, Workflow] = {}
+        self._timers: dict[str, Timer] = {}
 
     def __repr__(self) -> str:
         return f"Flock({self.name!r}, {len(self._agents)} agents, {len(self._types)} types)"
@@ -89,41 +108,17 @@ class Flock:
         self, function: Callable[..., Any], options: AgentOptions, local_names: Mapping[str, Any]
     ) -> None:
         name = options.get("name", getattr(function, "__name__", repr(function)))
-        owner = f"agent {name}"
-        check_known(owner, options, AgentOptions.__annotations__)
+        check_known(f"agent {name}", options, AgentOptions.__annotations__)
         self._check_free(name)
-        consumes, publishes = options.get("consumes"), options.get("publishes")
-        signature = read_signature(
-            owner,
-            function,
-            self._types.is_type,
-            local_names=local_names if "<locals>" in getattr(function, "__qualname__", "") else {},
-            consumes_given=consumes is not None,
-            publishes_given=publishes is not None,
-        )
-        inputs = self._types.names(owner, "consumes", signature.consumes if consumes is None else consumes)
-        if not inputs:
-            raise DeclarationError(f"{owner}: consumes= is empty: name what wakes it, or leave it out")
-        mode: Literal["all", "any"] = "any" if len(inputs) > len(signature.parameters) else "all"
-        outputs = self._types.names(
-            owner, "publishes", signature.publishes if publishes is None else publishes
-        )
-        agent = build_agent(
-            name,
-            options,
-            consumes=inputs,
-            mode=mode,
-            publishes=tuple(dict.fromkeys(outputs)),
-            document=inspect.getdoc(function),
-            kind=FunctionEngine.kind,
-        )
-        engine = FunctionEngine(
-            function,
-            parameters=signature.parameters,
-            context=signature.context,
-            outputs={output: self._types.named(owner, output).model for output in agent.outputs},
-        )
-        self.add(agent, engine)
+        agent, engine = read_function(name, function, options, self._types, local_names)
+        schedule = options.get("schedule")
+        if schedule is None:
+            self.add(agent, engine)
+        else:
+            timer = Timer(name, read_schedule(f"agent {name}", schedule), Starts(name))
+            check_timer_free(name, self._timers)
+            self.add(agent, engine)
+            self.add_timer(timer)
 
     def llm_agent(
         self,
@@ -133,24 +128,27 @@ class Flock:
         publishes: TypeChoice | Iterable[TypeChoice],
         instructions: str = "",
         model: str | None = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[GatherOptions],
     ) -> None:
         """Declare an agent that thinks with a language model: `model`, or that of the flock.
 
-        Several types in `consumes` are alternatives. `instructions` are what the model is told; their first
-        paragraph is the description where none is given. Raises DeclarationError.
+        Several types in `consumes` are alternatives, with `join=` one of each. `instructions` are what the
+        model is told; their first paragraph is the description where none is given. Raises DeclarationError.
         """
         owner = f"agent {name}"
-        check_known(owner, options, RunOptions.__annotations__)
+        check_known(owner, options, GatherOptions.__annotations__)
         self._check_free(name)
         inputs = self._types.names(owner, "consumes", consumes)
         if not inputs:
             raise DeclarationError(f"{owner}: consumes= is empty: name what wakes it")
+        gathering = read_gathering(owner, options.get("join"), options.get("batch"))
+        mode: Literal["all", "any"] = "any" if len(inputs) > 1 and options.get("join") is None else "all"
         agent = build_agent(
             name,
             options,
-            consumes=inputs,
-            mode="any" if len(inputs) > 1 else "all",
+            takes=[self._types.named(owner, each) for each in inputs],
+            mode=mode,
+            gathering=gathering,
             publishes=tuple(dict.fromkeys(self._types.names(owner, "publishes", publishes))),
             document=instructions,
             kind=UnsetEngine.kind,
@@ -234,7 +232,7 @@ class Flock:
         agent = build_agent(
             name,
             options,
-            consumes=(declared.request,),
+            takes=[self._types.named(f"flow {name}", declared.request)],
             mode="all",
             publishes=(declared.result,),
             document=declared.document,
@@ -265,6 +263,44 @@ class Flock:
         """Declare a workflow that is already described. Raises DeclarationError."""
         check_workflow_free(workflow.name, self._workflows)
         self._workflows[workflow.name] = workflow
+
+    # Timers
+
+    def schedule(
+        self,
+        name: str,
+        schedule: Schedule | Mapping[str, Any],
+        *,
+        publish: Any = None,
+        payload: Any = None,
+        run: str | None = None,
+        tags: str | Iterable[str] = (),
+        partition_key: str | None = None,
+        visibility: VisibilityChoice = None,
+    ) -> None:
+        """Declare a timer: at the moments of its schedule it publishes an artifact, or starts an agent.
+
+        `publish` is a value (`Reminder(text="…")`), or a type, whose `payload` is given beside it; `run` is an agent
+        that takes no artifact. Each firing is a workflow of its own. Raises DeclarationError.
+        """
+        self.add_timer(
+            build_timer(
+                name,
+                schedule,
+                publish=publish,
+                payload=payload,
+                run=run,
+                tags=tags,
+                partition_key=partition_key,
+                visibility=visibility,
+                types=self._types,
+            )
+        )
+
+    def add_timer(self, timer: Timer) -> None:
+        """Declare a timer that is already described. Raises DeclarationError."""
+        check_timer_free(timer.name, self._timers)
+        self._timers[timer.name] = timer
 
     # Artifact types
 
@@ -327,6 +363,11 @@ class Flock:
         """The workflows declared so far, in that order."""
         return tuple(self._workflows.values())
 
+    def timers(self) -> tuple[Timer, ...]:
+        """The timers declared so far, those of agents with a `schedule` among them, in that order."""
+        agents = Agents(self._agents.values())
+        return tuple(with_spelled_agent(timer, agents) for timer in self._timers.values())
+
     def types(self) -> Types:
         """The artifact types declared so far."""
         return self._types.types()
@@ -347,6 +388,8 @@ class Flock:
             self.add(agent, other._engines[agent.name])
         for workflow in other._workflows.values():
             self.add_workflow(workflow)
+        for timer in other._timers.values():
+            self.add_timer(timer)
 
     def validate(self, reserved_names: Collection[str] = ()) -> None:
         """Check what can only be known once all is declared. Raises DeclarationError with a line for each
@@ -367,15 +410,19 @@ class Flock:
                     near = nearest(producer, [*agents, EXTERNAL])
                     hint = f"did you mean {near}?" if near else "name an agent of this flock, or external"
                     problems.append(f"{owner}: from_agents has {producer}, which is no agent: {hint}")
+        for timer in self._timers.values():
+            problems += timer_problems(timer, agents)
         if problems:
             raise DeclarationError("\n".join(problems))
 
     def warnings(self) -> list[str]:
-        """What an author should know though the daemon can start: agents that cannot think, phases that cannot end."""
+        """What an author should know though the daemon can start: agents that cannot think, phases that cannot
+        end, timers that wake nobody."""
         agents = self.agents()
         return [
             *(engine.problem for engine in self._engines.values() if isinstance(engine, UnsetEngine)),
             *(warning for workflow in self.workflows() for warning in workflow_warnings(workflow, agents)),
+            *(warning for timer in self.timers() for warning in timer_warnings(timer, agents)),
         ]
 
     # Serving

@@ -102,6 +102,11 @@ def _flow_of_function(
         publishes_given=result is not None,
         options=("request=", "result="),
     )
+    if len(signature.parameters) != 1:
+        taken = " and ".join(signature.parameters) or "no artifact"
+        raise DeclarationError(
+            f"{owner}: it takes {taken}, and a flow takes its request: write one parameter for it"
+        )
     requests = signature.consumes if request is None else (request,)
     results = signature.publishes if result is None else (result,)
     for what, models in (("request", requests), ("result", results)):

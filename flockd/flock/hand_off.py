@@ -34,7 +34,7 @@ def givers(declared: Mapping[str, Agent]) -> list[Agent]:
 def handed_to(agent: Agent, giving: Iterable[Agent], types: Mapping[str, ArtifactType]) -> dict[str, str]:
     """What is handed to an agent beside what it subscribes to, and which of its own input types that becomes."""
     handed: dict[str, str] = {}
-    if agent.subscription.joins or agent.kind == "flow":  # a flow takes its request and nothing else
+    if not _takes_one(agent) or agent.kind == "flow":  # a flow takes its request and nothing else
         return handed
     for giver in giving:
         if giver.name == agent.name or fold(agent.name) not in map(fold, giver.hand_off):
@@ -66,9 +66,9 @@ def hand_off_problems(agent: Agent, declared: Agents, types: Mapping[str, Artifa
         elif target.kind == "flow":
             request = target.subscription.types[0]
             yield f"hand_off has {name}, a flow, which takes nothing but its request: publish {request}"
-        elif target.subscription.joins:
-            yield (
-                f"hand_off has {name}, which takes {' and '.join(target.subscription.types)} together: "
+        elif not _takes_one(target):
+            taken = " and ".join(target.subscription.types)
+            yield f"hand_off has {name}, which takes {f'{taken} together' if taken else 'no artifact'}: " + (
                 "hand off to an agent with one input"
             )
         elif all(_covered(target, types[output], types) is None for output in agent.outputs):
@@ -103,6 +103,12 @@ def _woken_by(agent: Agent, by_type: Mapping[str, Iterable[Agent]]) -> tuple[str
 
 def _subscribes(agent: Agent, giver: Agent) -> bool:
     return not set(giver.outputs).isdisjoint(agent.subscription.types)
+
+
+def _takes_one(agent: Agent) -> bool:
+    """Whether one artifact is all that a run of it takes."""
+    subscription = agent.subscription
+    return bool(subscription.types) and not subscription.joins and subscription.gathering is None
 
 
 def _covered(agent: Agent, output: ArtifactType, types: Mapping[str, ArtifactType]) -> str | None:

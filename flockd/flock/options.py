@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
@@ -13,17 +13,25 @@ from pydantic import ValidationError
 from flockd.domain import duration
 from flockd.domain.agent import NAME, Agent
 from flockd.domain.artifact import EXTERNAL
-from flockd.domain.artifact_type import problems_of
-from flockd.domain.predicate import compile_where
+from flockd.domain.artifact_type import ArtifactType, problems_of
+from flockd.domain.gathering import BatchSpec, Gathering, JoinSpec
+from flockd.domain.predicate import compile_path, compile_where
 from flockd.domain.priority import Priority
+from flockd.domain.rate import Rate, parse_rate
+from flockd.domain.schedule import Schedule
 from flockd.domain.subscription import Subscription
-from flockd.domain.visibility import Labelled, Private, Public, Tenant, visibility_from_json
+from flockd.domain.visibility import AnyVisibility, visibility_from_json
 from flockd.domain.where import Where, WherePayload, WhereValue
+from flockd.engines.fan_out import FanOut
 from flockd.errors import nearest
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import TypeChoice
+from flockd.flock.field_paths import check_path, has_path
+from flockd.flock.gathering import check_gathering
 
 PriorityWord = Literal["low", "normal", "high", "critical"]
+VisibilityChoice = AnyVisibility | Mapping[str, Any] | None
+"""Of what is published: None is the default of whoever publishes, a mapping is the wire form."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -39,14 +47,23 @@ class RunOptions(TypedDict, total=False):
     """The labels that it carries, for artifacts of labelled visibility."""
     tenant: str | None
     """Whose agent it is, for artifacts of tenant visibility."""
-    visibility: Private | Labelled | Tenant | Public | Mapping[str, Any] | None
+    visibility: VisibilityChoice
     """Of what it publishes. Default: the narrowest of its inputs."""
+    output_tags: str | Iterable[str]
+    """What it publishes carries these, beside the tags that all of its inputs carry."""
     prevent_self_trigger: bool
     """Default: True. Its own artifacts do not wake it."""
     max_concurrency: int
-    """Default: 64. Runs at once."""
+    """Default: 64. Runs at once, of one key where there is a `concurrency_key`."""
+    concurrency_key: str | None
+    """A field path in the payload: `max_concurrency` counts for each of its values. Default: for all runs together."""
+    rate: str | Rate | None
+    """How often it may start, as "10/1m". Default: as often as there is a place."""
     retries: int
     """Default: 0. Attempts after the first one."""
+    backoff: str | float | timedelta | Mapping[str, str | float | timedelta] | None
+    """The pause before the first retry, which doubles with each further one; or one for each kind of failure: the
+    name of an exception's class, "timeout", "*" for the rest. Default: supervisor.retry_base_seconds."""
     timeout: str | float | timedelta
     """Default: "10m". For one attempt; a number is seconds."""
     priority: PriorityWord | Priority | None
@@ -57,15 +74,29 @@ class RunOptions(TypedDict, total=False):
     """The agents that get its outputs as their input, by name; beside those that subscribe to them anyway."""
 
 
-class AgentOptions(RunOptions, total=False):
+class GatherOptions(RunOptions, total=False):
+    """What agents take that can gather: functions, and those that think with a language model."""
+
+    join: JoinSpec | Mapping[str, Any]
+    """One artifact of each type whose keys are equal, of any workflow, instead of one of each of one workflow."""
+    batch: BatchSpec | Mapping[str, Any]
+    """Several artifacts at once; the parameter is a list."""
+
+
+class AgentOptions(GatherOptions, total=False):
     """What `@flock.agent(…)` takes; each has a default."""
 
     name: str
     """Default: the function's name."""
     consumes: TypeChoice | Iterable[TypeChoice]
-    """Instead of the annotation of the only artifact parameter; several are alternatives (OR)."""
+    """Instead of the annotations: alternatives (OR) for the only artifact parameter, or a type for each of several
+    (AND). Empty: only a client, or a timer, starts it."""
     publishes: TypeChoice | Iterable[TypeChoice]
     """Instead of the return annotation."""
+    fan_out: FanOut | int | tuple[int, int] | Mapping[str, Any]
+    """How many artifacts each list in its result has; else the run fails. Default: any number."""
+    schedule: Schedule | Mapping[str, Any]
+    """When it starts, if it takes no artifact."""
 
 
 def check_known(owner: str, options: Collection[str], known: Collection[str]) -> None:
@@ -94,24 +125,28 @@ def build_agent(
     name: str,
     options: RunOptions,
     *,
-    consumes: tuple[str, ...],
+    takes: Sequence[ArtifactType],
     mode: Literal["all", "any"],
+    gathering: Gathering | None = None,
     publishes: tuple[str, ...],
     document: str | None,
     kind: str,
 ) -> Agent:
     """The agent that these options describe; its description is theirs, else the first paragraph of `document`.
 
-    Raises DeclarationError for the first option that is wrong.
+    `takes` are the types of its subscription, in order. Raises DeclarationError for the first option that is wrong.
     """
-    check = _Check(owner_of(name, kind))
+    owner = owner_of(name, kind)
+    check = Check(owner)
+    check_gathering(owner, gathering, takes, mode)
     subscription = Subscription(
-        types=consumes,
+        types=tuple(one.name for one in takes),
         mode=mode,
         where=check.where(options.get("where")),
         from_agents=frozenset(check.words("from_agents", options.get("from_agents", ()))),
         tags=frozenset(check.words("tags", options.get("tags", ()))),
         prevent_self_trigger=check.flag("prevent_self_trigger", options.get("prevent_self_trigger", True)),
+        gathering=gathering,
     )
     return Agent(
         name,
@@ -121,11 +156,15 @@ def build_agent(
         kind=kind,
         priority=check.priority(options.get("priority")),
         max_concurrency=check.count("max_concurrency", options.get("max_concurrency", 64), least=1),
+        concurrency_key=check.key("concurrency_key", options.get("concurrency_key"), takes),
+        rate=check.rate(options.get("rate")),
         retries=check.count("retries", options.get("retries", 0), least=0),
-        timeout_seconds=check.timeout(options.get("timeout", "10m")),
+        backoff=check.backoff(options.get("backoff")),
+        timeout_seconds=check.duration("timeout", options.get("timeout", "10m")),
+        tags=check.words("output_tags", options.get("output_tags", ())),
         visibility=check.visibility(options.get("visibility")),
         labels=frozenset(check.words("labels", options.get("labels", ()))),
-        tenant=options.get("tenant"),
+        tenant=check.word("tenant", options.get("tenant")),
         hand_off=check.words("hand_off", options.get("hand_off", ())),
     )
 
@@ -139,7 +178,7 @@ def _first_paragraph(text: str) -> str:
     return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
 
 
-class _Check:
+class Check:
     """Turns what an author wrote into what the domain knows, or says what is wrong with it."""
 
     def __init__(self, owner: str) -> None:
@@ -171,6 +210,11 @@ class _Check:
             checked.append(word)
         return tuple(checked)
 
+    def word(self, option: str, word: object) -> str | None:
+        if word is not None and (not isinstance(word, str) or not word):
+            raise self._wrong(f"{option} is {word!r}: give it a word")
+        return word
+
     def flag(self, option: str, flag: object) -> bool:
         if not isinstance(flag, bool):
             raise self._wrong(f"{option} is {flag!r}: give it True or False")
@@ -181,11 +225,48 @@ class _Check:
             raise self._wrong(f"{option} is {count!r}: give it a whole number, {least} or more")
         return count
 
-    def timeout(self, timeout: str | float | timedelta) -> float:
+    def duration(self, option: str, given: str | float | timedelta) -> float:
         try:
-            return duration.seconds(timeout)
+            return duration.seconds(given)
         except ValueError as error:
-            raise self._wrong(f"timeout: {error}") from None
+            raise self._wrong(f"{option}: {error}") from None
+
+    def backoff(self, backoff: object) -> dict[str, float]:
+        if backoff is None:
+            return {}
+        by_kind: Mapping[Any, Any] = backoff if isinstance(backoff, Mapping) else {"*": backoff}
+        for kind in by_kind:
+            if not isinstance(kind, str) or not (kind == "*" or kind.isidentifier()):
+                raise self._wrong(
+                    f"backoff has {kind!r}: name the class of an exception, timeout, or * for the rest"
+                )
+        return {kind: self.duration(f"backoff of {kind}", pause) for kind, pause in by_kind.items()}
+
+    def rate(self, rate: object) -> Rate | None:
+        if rate is None or isinstance(rate, Rate):
+            return rate
+        if not isinstance(rate, str):
+            raise self._wrong(f'rate is {rate!r}: write "10/1m", ten starts a minute')
+        try:
+            return parse_rate(rate)
+        except ValueError as error:
+            raise self._wrong(f"rate: {error}") from None
+
+    def key(self, option: str, path: object, takes: Sequence[ArtifactType]) -> Callable[[Any], Any] | None:
+        if path is None:
+            return None
+        if not isinstance(path, str):
+            raise self._wrong(f'{option} is {path!r}: give it a field path, such as "customer.id"')
+        try:
+            compiled = compile_path(path)
+        except ValueError as error:
+            raise self._wrong(f"{option}: {error}") from None
+        if not any(
+            has_path(path, artifact_type) for artifact_type in takes
+        ):  # one of several inputs may have the key
+            for artifact_type in takes:
+                check_path(self._owner, f"{option}=", path, artifact_type)
+        return compiled
 
     def priority(self, priority: str | Priority | None) -> Priority | None:
         if priority is None or isinstance(priority, Priority):
@@ -194,10 +275,8 @@ class _Check:
             raise self._wrong(f"priority is {priority!r}: give it one of low, normal, high, critical")
         return Priority[priority]
 
-    def visibility(
-        self, visibility: Private | Labelled | Tenant | Public | Mapping[str, Any] | None
-    ) -> Private | Labelled | Tenant | Public | None:
-        if visibility is None or isinstance(visibility, (Private, Labelled, Tenant, Public)):
+    def visibility(self, visibility: VisibilityChoice) -> AnyVisibility | None:
+        if visibility is None or isinstance(visibility, AnyVisibility):
             return visibility
         try:
             return visibility_from_json(orjson.dumps(visibility))
@@ -208,5 +287,5 @@ class _Check:
             said = "it is not a table"
         raise self._wrong(
             f"visibility {visibility!r} is none ({said}): give it Private(agents=[…]), "
-            "Labelled(required_labels=[…]), Tenant(tenant_id=…) or Public()"
+            "Labelled(required_labels=[…]), Tenant(tenant_id=…), After(ttl=…, then=…) or Public()"
         )

@@ -29,6 +29,8 @@ class Signature(NamedTuple):
     """The parameter that takes the Context."""
     publishes: tuple[Any, ...]
     """The classes in the return annotation; empty where publishes= was given."""
+    lists: tuple[tuple[Any, ...], ...]
+    """Of those, the classes of each list, and of what is yielded: how many there are is up to the function."""
 
 
 def read_signature(
@@ -39,6 +41,7 @@ def read_signature(
     local_names: Mapping[str, Any],
     consumes_given: bool = False,
     publishes_given: bool = False,
+    is_batch: bool = False,
     options: tuple[str, str] = ("consumes=", "publishes="),
 ) -> Signature:
     """The signature of an agent's function. Raises DeclarationError.
@@ -46,22 +49,26 @@ def read_signature(
     `owner` is who has it, in words ("agent bug_detector"), and `options` what can be given instead of
     annotations. `is_type` says which annotations are artifact types; `local_names` are those of the scope that declares
     the agent, for classes that are local to it. Where consumes= or publishes= is given the annotations need
-    not say it.
+    not say it. With `is_batch` the only artifact parameter takes a list.
     """
     if not (inspect.isfunction(function) or inspect.ismethod(function)):
         raise DeclarationError(f"{owner}: {function!r} is not a function: write an async def or a def")
     hints = _hints(owner, function, local_names)
     reader = _Reader(owner, is_type, calling_of(function), options)
     artifacts, context = reader.split(function, hints)
-    publishes = () if publishes_given else reader.published(hints)
-    if consumes_given:
-        if len(artifacts) > 1:
-            raise DeclarationError(
-                f"{owner}: {options[0]} is for one parameter, but it has {_listed(artifacts)}: "
-                f"leave {options[0]} out and annotate each of them"
-            )
-        return Signature(tuple(artifacts), (), context, publishes)
-    return Signature(tuple(artifacts), reader.consumed(artifacts), context, publishes)
+    if is_batch and len(artifacts) != 1:
+        taken = f"it has {_listed(artifacts)}" if artifacts else "it takes no artifact"
+        raise DeclarationError(
+            f"{owner}: a batch is one parameter, a list, but {taken}: write one (of list[A | B] for several types)"
+        )
+    result = None if publishes_given else reader.result(hints)
+    return Signature(
+        tuple(artifacts),
+        () if consumes_given else reader.consumed(artifacts, is_batch=is_batch),
+        context,
+        () if result is None else reader.published(result),
+        () if result is None else tuple(reader.lists(result)),
+    )
 
 
 def _hints(owner: str, function: Callable[..., Any], local_names: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,10 +120,6 @@ class _Reader:
                 context = name
             elif parameter.default is parameter.empty or self._mentions_type(annotation):
                 artifacts[name] = annotation
-        if not artifacts:
-            raise self._wrong(
-                "it takes no artifact: give it a parameter annotated with the pydantic model that wakes it"
-            )
         return artifacts, context
 
     def _check_context(self, name: str, annotation: type[Context]) -> None:
@@ -131,13 +134,24 @@ class _Reader:
             self._mentions_type(part) for part in typing.get_args(annotation)
         )
 
-    def consumed(self, artifacts: Mapping[str, Any]) -> tuple[Any, ...]:
+    def consumed(self, artifacts: Mapping[str, Any], *, is_batch: bool) -> tuple[Any, ...]:
         """The class of each parameter; of a single one, the alternatives."""
         if len(artifacts) == 1:
             ((name, annotation),) = artifacts.items()
+            if is_batch:
+                annotation = self._of_each(name, annotation)
             if _is_union(annotation):
                 return self._alternatives(name, annotation)
+            return (self._one_type(name, annotation),)
         return tuple(self._one_type(name, annotation) for name, annotation in artifacts.items())
+
+    def _of_each(self, name: str, annotation: Any) -> Any:
+        """What a batch is a list of."""
+        if typing.get_origin(annotation) not in _LISTS:
+            spelled = "" if annotation is inspect.Parameter.empty else f", not {_spelled(annotation)}"
+            raise self._wrong(f"batch= gives it a list: annotate {name} as list[Model]{spelled}")
+        (of_each,) = typing.get_args(annotation)
+        return of_each
 
     def _alternatives(self, name: str, annotation: Any) -> tuple[Any, ...]:
         if type(None) in typing.get_args(annotation):
@@ -159,19 +173,18 @@ class _Reader:
                 f"the parameter {name} has alternatives ({_spelled(annotation)}) beside other artifacts: "
                 "make two agents of it, or give each parameter one type"
             )
-        origin = typing.get_origin(annotation)
-        if inspect.isclass(origin) and issubclass(origin, collections.abc.Sequence):
+        if typing.get_origin(annotation) in _LISTS:
             raise self._wrong(
-                f"the parameter {name} is a batch ({_spelled(annotation)}), and a batch needs a BatchSpec, "
-                "which a later version brings: take one artifact"
+                f"the parameter {name} is a batch ({_spelled(annotation)}), and a batch must know when it is full: "
+                "say batch=BatchSpec(size=…, timeout=…), or take one artifact"
             )
         raise self._wrong(
             f"the parameter {name} is {_spelled(annotation)}, which is no artifact type: annotate it with "
             f"a pydantic model or a class under @flock.type, or say {self._consumes}"
         )
 
-    def published(self, hints: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The classes in the return annotation, each once."""
+    def result(self, hints: Mapping[str, Any]) -> Any:
+        """The return annotation; where the function yields, a list of what it yields."""
         if "return" not in hints:
             raise self._wrong(
                 "it does not say what it publishes: annotate its result (-> Model, or -> None for nothing), "
@@ -183,9 +196,20 @@ class _Reader:
             raise self._wrong(f"it yields, so its result is AsyncIterator[Model], not {_spelled(annotation)}")
         if self._calling is Calling.generator and not yields:
             raise self._wrong(f"it yields, so its result is Iterator[Model], not {_spelled(annotation)}")
-        if yields:
-            annotation = typing.get_args(annotation)[0]
-        return tuple(dict.fromkeys(self._result_types(annotation)))
+        return list[typing.get_args(annotation)[0]] if yields else annotation  # type: ignore[misc]  # made at run time
+
+    def published(self, result: Any) -> tuple[Any, ...]:
+        """The classes in a result, each once."""
+        return tuple(dict.fromkeys(self._result_types(result)))
+
+    def lists(self, result: Any) -> Iterator[tuple[Any, ...]]:
+        """The classes of each list in a result, but for lists in lists."""
+        parts = typing.get_args(result)
+        if typing.get_origin(result) in _LISTS or Ellipsis in parts:
+            yield self.published(result)
+        elif _is_union(result) or typing.get_origin(result) is tuple:
+            for part in parts:
+                yield from self.lists(part)
 
     def _result_types(self, annotation: Any) -> Iterator[Any]:
         if annotation is None or annotation is type(None):
@@ -205,7 +229,8 @@ class _Reader:
             )
 
 
-_SEVERAL = frozenset({list, tuple, collections.abc.Sequence})
+_LISTS = frozenset({list, collections.abc.Sequence})
+_SEVERAL = _LISTS | {tuple}
 _ASYNC_ITERATORS = frozenset(
     {collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable}
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.run import Run, RunState
-from flockd.store.state import Held, State
+from flockd.store.records import Held
+from flockd.store.state import State
 
 MOST = 20_000
 """Correlations, and as many runs, remembered at most: about 15 MB. The oldest go first."""

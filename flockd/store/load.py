@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from flockd.domain.agent import Agent
-from flockd.domain.correlation import BATCHES
+from flockd.domain.correlation import BATCHES, Correlation
 from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.run import Run, WaitReason
 from flockd.store.cache import Cache
+from flockd.store.records import Held, KeyRecord, Pooled, PoolKey
 from flockd.store.rows import (
     BATCH_COLUMNS,
     CORRELATION_COLUMNS,
@@ -34,10 +34,17 @@ from flockd.store.rows import (
     run_from,
     timer_from,
 )
-from flockd.store.state import DUE_PAGE, Held, Hidden, KeyRecord, Needs, OpenPage, Pooled, PoolKey, State
+from flockd.store.state import DUE_PAGE, Needs, OpenPage, State
 
 _IN_MOST = 16_384
 """Values of one IN: the largest power of two below it."""
+
+
+_ALL_OF = (
+    "correlation IN (SELECT ?1 UNION ALL "
+    "SELECT correlation FROM batch_items WHERE batch = ?1 AND state = 'running')"
+)
+"""Of a correlation, or of the items of a batch that are in flight."""
 
 
 class _Wanted:
@@ -76,7 +83,7 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
     _load_waiting(connection, state, wanted)
     _load_correlations(connection, cache, state, wanted.correlations)
     _load_open_questions(connection, state)
-    _load_batches(connection, cache, state)
+    _load_batches(connection, cache, state, state.correlations.values())
     for row in _where_in(
         connection, f"SELECT {TIMER_COLUMNS} FROM timers WHERE name IN", list(wanted.timers)
     ):
@@ -117,22 +124,72 @@ def _load_runs(connection: sqlite3.Connection, cache: Cache, state: State, wante
 
 def _load_waiting(connection: sqlite3.Connection, state: State, wanted: _Wanted) -> None:
     """What waits outside of the queue, hidden or in pools, and the names of its correlations."""
-    of = [id_bytes(one) for one in wanted.open_runs_of]
-    hidden = _hidden_where(connection, "seq", list(wanted.hidden))
-    hidden += _hidden_where(connection, "correlation", of)
-    pooled = list(
-        map(pooled_from, _where_in(connection, f"SELECT {POOL_COLUMNS} FROM pools WHERE correlation IN", of))
-    )
+    hidden = [
+        hidden_from(row)
+        for row in _where_in(
+            connection, f"SELECT {HIDDEN_COLUMNS} FROM hidden WHERE seq IN", list(wanted.hidden)
+        )
+    ]
+    pooled: list[Pooled] = []
+    for correlation_id in wanted.open_runs_of:
+        parameters = (id_bytes(correlation_id),)
+        pooled += _pooled_where(connection, f"INDEXED BY pools_by_correlation WHERE {_ALL_OF}", parameters)
+        hidden += map(
+            hidden_from,
+            connection.execute(
+                f"SELECT {HIDDEN_COLUMNS} FROM hidden INDEXED BY hidden_by_correlation WHERE {_ALL_OF}",
+                parameters,
+            ),
+        )
     for moment in wanted.due_before:
         pooled += _due_in_pools(connection, moment)
-    for pool, count in wanted.pools.items():
-        pooled += _pooled_for(connection, pool, state.agents[pool.agent], count)
     for one in hidden:
         state.hidden[one.seq] = one
         wanted.correlations[one.correlation_id] = None
-    for each in sorted(set(pooled), key=_seq_of):
-        state.pools.setdefault(each.pool, []).append(each)
-        wanted.correlations[each.correlation_id] = None
+    _load_pools(connection, state, wanted.pools, pooled, max(wanted.due_before, default=None))
+    wanted.correlations.update(
+        dict.fromkeys(one.correlation_id for pool in state.pools.values() for one in pool)
+    )
+
+
+def _load_pools(
+    connection: sqlite3.Connection,
+    state: State,
+    wanted: Counter[PoolKey],
+    pooled: list[Pooled],
+    due_before: int | None,
+) -> None:
+    """What so many runs may take of pools, beside what is in hand: others of the group may take just that away."""
+    in_hand = Counter((one.pool, one.type) for one in set(pooled))
+    for pool, count in wanted.items():
+        agent = state.agents[pool.agent]
+        where = "WHERE tenant = ? AND agent = ? AND key = ?"
+        if isinstance(agent.subscription.gathering, BatchSpec):
+            pooled += _pooled_where(connection, where, pool)
+            continue
+        for name, needed in agent.subscription.needed.items():
+            oldest = f"{where} AND type = ? AND due_at > ? ORDER BY seq LIMIT ?"
+            for after in {0, due_before or 0}:
+                limit = needed * count + in_hand[pool, name]
+                pooled += _pooled_where(connection, oldest, (*pool, name, after, limit))
+    for one in sorted(set(pooled), key=_seq_of):
+        state.pools.setdefault(one.pool, []).append(one)
+
+
+def fetch_pools(
+    connection: sqlite3.Connection, cache: Cache, state: State, pools: tuple[PoolKey, ...]
+) -> None:
+    """Load what pools hold in the middle of a group; what the group has done to them stands."""
+    for pool in pools:
+        before = state.pools.pop(pool, [])
+        in_hand = [*before, *(one for one in state.unpooled if one.pool == pool)]
+        _load_pools(connection, state, Counter([pool]), in_hand, None)
+        gone = {one.seq for one in (*before, *state.unpooled)}
+        loaded = [one for one in state.pools.pop(pool, []) if one.seq not in gone]
+        state.pools[pool] = sorted([*before, *loaded], key=_seq_of)
+        missing = {one.correlation_id for one in loaded} - state.correlations.keys()
+        _load_correlations(connection, cache, state, missing)
+        _load_batches(connection, cache, state, [state.correlations[one] for one in missing])
 
 
 def _load_correlations(
@@ -151,25 +208,8 @@ def _load_correlations(
         held.sort(key=_seq_of)
 
 
-def _hidden_where(connection: sqlite3.Connection, column: str, values: Sequence[Any]) -> list[Hidden]:
-    rows = _where_in(connection, f"SELECT {HIDDEN_COLUMNS} FROM hidden WHERE {column} IN", values)
-    return list(map(hidden_from, rows))
-
-
 def _pooled_where(connection: sqlite3.Connection, where: str, parameters: Sequence[Any]) -> list[Pooled]:
     return list(map(pooled_from, connection.execute(f"SELECT {POOL_COLUMNS} FROM pools {where}", parameters)))
-
-
-def _pooled_for(connection: sqlite3.Connection, pool: PoolKey, agent: Agent, count: int) -> list[Pooled]:
-    """What so many runs may take of a pool: a batch all that there is, a join the oldest of each type."""
-    where = "WHERE tenant = ? AND agent = ? AND key = ?"
-    if isinstance(agent.subscription.gathering, BatchSpec):
-        return _pooled_where(connection, where, pool)
-    found: list[Pooled] = []
-    for name, needed in agent.subscription.needed.items():
-        oldest = f"{where} AND type = ? ORDER BY seq LIMIT ?"
-        found += _pooled_where(connection, oldest, (*pool, name, needed * count))
-    return found
 
 
 def _due_in_pools(connection: sqlite3.Connection, moment: int) -> list[Pooled]:
@@ -191,27 +231,32 @@ def _load_open_questions(connection: sqlite3.Connection, state: State) -> None:
         state.questions.setdefault(question.id, question)
 
 
-def _load_batches(connection: sqlite3.Connection, cache: Cache, state: State) -> None:
-    """The batches that the loaded correlations are or belong to, with as many waiting items as may begin: each
+def _load_batches(
+    connection: sqlite3.Connection, cache: Cache, state: State, correlations: Iterable[Correlation]
+) -> None:
+    """The batches that these loaded correlations are or belong to, with as many waiting items as may begin: each
     correlation of an item that ends lets one begin."""
-    ending = Counter(one.batch_id for one in state.correlations.values() if one.batch_id is not None)
-    _load_correlations(connection, cache, state, ending)
-    wanted = [*ending, *(one.id for one in state.correlations.values() if one.dialect == BATCHES)]
+    correlations = list(correlations)
+    ending = Counter(one.batch_id for one in correlations if one.batch_id is not None)
+    _load_correlations(connection, cache, state, ending.keys() - state.correlations.keys())
+    wanted = {*ending, *(one.id for one in correlations if one.dialect == BATCHES)} - state.batches.keys()
     for row in _where_in(
         connection, f"SELECT {BATCH_COLUMNS} FROM batches WHERE id IN", [id_bytes(one) for one in wanted]
     ):
         batch = batch_from(row)
         state.batches[batch.correlation_id] = batch
     for batch_id, count in ending.items():
-        state.waiting_items[batch_id] = [
-            item_from(row)
-            for row in connection.execute(
+        waiting = state.waiting_items.setdefault(batch_id, [])
+        first = waiting[-1].item + 1 if waiting else state.batches[batch_id].next_item
+        waiting += map(
+            item_from,
+            connection.execute(
                 f"SELECT {ITEM_COLUMNS} FROM batch_items WHERE batch = ? AND item >= ? AND state = 'waiting' "
                 "ORDER BY item LIMIT ?",
-                (id_bytes(batch_id), state.batches[batch_id].next_item, count),
-            )
-        ]
-    for one in state.correlations.values():
+                (id_bytes(batch_id), first, count),
+            ),
+        )
+    for one in correlations:
         if one.batch_id is not None and one.batch_item is not None and one.round > 1:
             failed = connection.execute(
                 "SELECT 1 FROM batch_items WHERE batch = ? AND item = ? AND state = 'failed'",
@@ -230,8 +275,7 @@ def _open_runs_of(connection: sqlite3.Connection, correlation_id: str) -> list[R
         run_from(row)
         for row in connection.execute(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE tenant = (SELECT tenant FROM correlations WHERE id = ?1) "
-            "AND (correlation = ?1 OR correlation IN "
-            "(SELECT correlation FROM batch_items WHERE batch = ?1 AND state = 'running')) "
+            f"AND {_ALL_OF} "
             "AND state IN ('ready', 'running', 'waiting')",
             (id_bytes(correlation_id),),
         )

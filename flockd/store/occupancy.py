@@ -72,36 +72,40 @@ class Occupancy:
         """How many work, by place: from the claim until the engine has really ended."""
         self.ready: Tally[str] = Tally()
         """Ready runs, by place."""
-        self.starts: dict[str, deque[tuple[int, int]]] = {}
-        """(moment, how many) of the latest starts of agents that have a rate."""
+        self.starts: dict[str, deque[int]] = {}
+        """The moments of the latest starts of agents that have a rate; as many as it allows in a period."""
         self.clock = 0
         """Virtual time: the virtual start of the run claimed last."""
         self.paused: frozenset[str] = frozenset()
         """Agents that start nothing until they are resumed."""
         self.closed = False
-        """The daemon is draining: nothing starts any more. Set on the loop."""
+        """The daemon is draining, or recovering: nothing starts. Set on the loop."""
         self._before = (self.clock, self.paused)
-        self._new_starts: list[tuple[str, int]] = []
+        self._new_starts: list[tuple[Agent, int]] = []
 
     def free(self, agent: Agent, place: str, now: int) -> int:
         """How many more runs may start at a place of this agent; by its own limits alone."""
         if agent.name in self.paused:
             return 0
         free = agent.max_concurrency - self.busy[place]
-        return (
-            free
-            if agent.rate is None
-            else min(free, agent.rate.starts - self._started(agent.name, agent.rate, now))
-        )
+        if agent.rate is None:
+            return free
+        new = sum(started is agent for started, _ in self._new_starts)
+        return min(free, agent.rate.starts - new - len(self._known(agent.name, agent.rate, now)))
 
     def free_again_at(self, agent: Agent, now: int) -> int | None:
-        """When the rate of an agent lets one more start; None where it does so now."""
-        if agent.rate is None or self._started(agent.name, agent.rate, now) < agent.rate.starts:
+        """When the rate of an agent lets one more start, by what is committed; None where it does so now."""
+        if agent.rate is None:
             return None
-        return (
-            next(at for at, _ in self.starts[agent.name] if at > now - agent.rate.period_ms)
-            + agent.rate.period_ms
-        )
+        known = self._known(agent.name, agent.rate, now)
+        return None if len(known) < agent.rate.starts else known[0] + agent.rate.period_ms
+
+    def _known(self, agent: str, rate: Rate, now: int) -> list[int]:
+        """Committed starts within the period that ends now. Of a clock that was set back, what is to come counts not.
+
+        The loop asks, too, while the writer may append: a deque is copied in one step.
+        """
+        return [at for at in tuple(self.starts.get(agent, ())) if now - rate.period_ms < at <= now]
 
     def has_room(self, agent: Agent, place: str, limits: Limits, now: int, *, counted: int) -> bool:
         """Whether a run may start at a place now without overtaking any that waits there.
@@ -118,22 +122,19 @@ class Occupancy:
 
     def start(self, agent: Agent, now: int) -> None:
         """One more start counts against the rate of an agent that has one."""
-        if agent.rate is not None:
-            self._new_starts.append((agent.name, now))
+        self._new_starts.append((agent, now))
 
-    def _started(self, agent: str, rate: Rate, now: int) -> int:
-        """Starts within the period that ends now; older ones are forgotten."""
-        known = self.starts.get(agent)
-        while known and known[0][0] <= now - rate.period_ms:
-            known.popleft()
-        return sum(n for _, n in known or ()) + sum(name == agent for name, _ in self._new_starts)
+    def started_before(self, agent: str, at: int) -> None:
+        """A start of an earlier process, in the order of time."""
+        self.starts.setdefault(agent, deque()).append(at)
 
     def commit(self) -> None:
         self.busy.commit()
         self.ready.commit()
         self._before = (self.clock, self.paused)
         for agent, at in self._new_starts:
-            self.starts.setdefault(agent, deque()).append((at, 1))
+            if agent.rate is not None:
+                self.starts.setdefault(agent.name, deque(maxlen=agent.rate.starts)).append(at)
         self._new_starts.clear()
 
     def rollback(self) -> None:

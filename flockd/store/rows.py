@@ -17,7 +17,7 @@ from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.domain.timer import TimerProgress
 from flockd.domain.visibility import visibility_from_json, visibility_to_json
-from flockd.store.state import Hidden, Pooled, Step
+from flockd.store.records import Hidden, Pooled, Step
 
 Row = Sequence[Any]
 
@@ -39,7 +39,7 @@ HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options"
 HIDDEN_COLUMNS = "seq, correlation, depth, due_at"
-POOL_COLUMNS = "tenant, agent, key, type, seq, artifact, correlation, depth, due_at, is_batch"
+POOL_COLUMNS = "tenant, agent, key, type, seq, artifact, correlation, depth, due_at, place, is_batch"
 STEP_COLUMNS = "run, name, value, at"
 QUESTION_COLUMNS = (
     "seq, id, tenant, run, agent, correlation, key, text, schema, state, attempt, asked_at, due_at, answered_at, "
@@ -170,9 +170,19 @@ def question_from(row: Row) -> Question:
 
 def pooled_from(row: Row) -> Pooled:
     """What is pooled, from its POOL_COLUMNS."""
-    tenant, agent, key, type_, seq, artifact, correlation, depth, due_at, is_batch = row
+    tenant, agent, key, type_, seq, artifact, correlation, depth, due_at, place, is_batch = row
     return Pooled(
-        tenant, agent, key, type_, seq, id_text(artifact), id_text(correlation), depth, due_at, bool(is_batch)
+        tenant,
+        agent,
+        key,
+        type_,
+        seq,
+        id_text(artifact),
+        id_text(correlation),
+        depth,
+        due_at,
+        place,
+        bool(is_batch),
     )
 
 

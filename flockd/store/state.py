@@ -23,6 +23,7 @@ from flockd.domain.question import Question
 from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState, WaitReason
 from flockd.domain.timer import TimerProgress
 from flockd.store.occupancy import Limits, Occupancy
+from flockd.store.records import Consumption, Held, Hidden, KeyRecord, Pooled, PoolKey, Step
 
 
 class Needs(NamedTuple):
@@ -65,6 +66,9 @@ OnDeath = Callable[[Run], "tuple[Draft, tuple[Agent, ...]] | None"]
 """The AgentError of a run that has just died, and the agents that it wakes; None where nobody wants it. Pure."""
 
 
+FetchPools = Callable[["tuple[PoolKey, ...]"], None]
+
+
 class Command(Protocol):
     """One verb."""
 
@@ -78,91 +82,12 @@ class Command(Protocol):
     def decide(self, state: State) -> Any: ...
 
 
-class Held(NamedTuple):
-    """An artifact that an AND holds until the others come."""
-
-    agent: str
-    seq: int
-    artifact_id: str
-    type: str
-    depth: int
-
-
-class PoolKey(NamedTuple):
-    """Which pool: what one agent gathers of one key, within one tenant."""
-
-    tenant: str
-    agent: str
-    key: str
-
-
-class Pooled(NamedTuple):
-    """An artifact that a join over a key, or a batch, holds until the others come or its time is over."""
-
-    tenant: str
-    agent: str
-    key: str
-    type: str
-    seq: int
-    artifact_id: str
-    correlation_id: str
-    """Of the artifact; held open meanwhile."""
-    depth: int
-    due_at: int
-    is_batch: bool
-
-    @property
-    def pool(self) -> PoolKey:
-        return PoolKey(self.tenant, self.agent, self.key)
-
-
-class Hidden(NamedTuple):
-    """An artifact that no agent sees before its time."""
-
-    seq: int
-    correlation_id: str
-    """Held open meanwhile."""
-    depth: int
-    """Of the runs that it will make."""
-    due_at: int
-
-
-class KeyRecord(NamedTuple):
-    """What an idempotency key did."""
-
-    body_hash: bytes
-    created_at: int
-    results: str
-    """JSON; the verb that wrote it can read it."""
-    answer: bytes | None
-
-
 class Reserved(NamedTuple):
     """A place in the log."""
 
     seq: int
     nth: int
     """Among the events of the group."""
-
-
-class Step(NamedTuple):
-    """The result of a step of a run."""
-
-    run_id: str
-    name: str
-    value: bytes
-    """JSON."""
-    at: int
-
-
-class Consumption(NamedTuple):
-    """A run took an artifact and its outputs are on the board."""
-
-    artifact_seq: int
-    run_id: str
-    tenant: str
-    consumer: str
-    consumed_at: int
 
 
 class State:
@@ -179,6 +104,7 @@ class State:
         limits: Limits,
         occupancy: Occupancy,
         on_death: OnDeath | None = None,
+        fetch_pools: FetchPools = lambda _pools: None,
     ) -> None:
         self.now = now
         """The moment of everything that this group writes; never less than that of an earlier group."""
@@ -190,6 +116,8 @@ class State:
         self.limits = limits
         self.occupancy = occupancy
         self.on_death = on_death
+        self.fetch_pools = fetch_pools
+        """Loads what these pools hold in the middle of a group, for what no command could name before."""
         # loaded rows
         self.correlations: dict[str, Correlation] = {}
         self.runs: dict[str, Run] = {}

@@ -167,11 +167,12 @@ BATCHES = (
         "Batch {0} takes {1} items at a time, but {2} are in flight.",
     ),
     _Check(
-        "SELECT id, state FROM (SELECT b.id AS id, ifnull(c.state, 'missing') AS state, "
+        "SELECT id, state FROM (SELECT b.id AS id, ifnull(c.state, 'missing') AS state, c.reason AS reason, "
         "b.completed >= b.total AS is_over, EXISTS (SELECT 1 FROM batch_items i WHERE i.batch = b.id "
         "AND i.state = 'running') AS works FROM batches b LEFT JOIN correlations c ON c.id = b.id) "
         "WHERE state = 'missing' OR (is_over AND works) "
-        "OR (NOT is_over AND (state IN ('completed', 'failed') OR (state = 'active') <> works))",
+        "OR (NOT is_over AND (state = 'completed' OR (state = 'failed' AND reason IS NULL) "
+        "OR (state = 'active') <> works))",
         "Batch {0} is {1}, which its items do not bear out.",
     ),
 )

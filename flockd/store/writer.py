@@ -27,7 +27,7 @@ from flockd.domain.run import Run
 from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
 from flockd.store.apply import apply
 from flockd.store.cache import Cache
-from flockd.store.load import load
+from flockd.store.load import fetch_pools, load
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.reads import ReadyRun
 from flockd.store.sqlite import truncate_wal
@@ -169,7 +169,8 @@ class Writer:
         paused = self._connection.execute("SELECT agent FROM paused_agents")
         self.occupancy.paused = frozenset(agent for (agent,) in paused)
         for agent, at, n in self._connection.execute("SELECT agent, at, n FROM starts ORDER BY at"):
-            self.occupancy.starts.setdefault(agent, deque()).append((at, n))
+            for _ in range(n):
+                self.occupancy.started_before(agent, at)
         oldest = self._connection.execute("SELECT min(vtime) FROM runs WHERE state = 'ready'").fetchone()[0]
         self.occupancy.clock = oldest or 0
         self.occupancy.commit()
@@ -309,6 +310,7 @@ class Writer:
             limits=self._limits,
             occupancy=self.occupancy,
             on_death=self.on_death,
+            fetch_pools=lambda pools: fetch_pools(self._connection, self._cache, state, pools),
         )
         try:
             self._connection.execute("BEGIN IMMEDIATE")

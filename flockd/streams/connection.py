@@ -56,9 +56,8 @@ class Connection:
         self._room: asyncio.Task[None] | None = None
         self._ping = ping
         self._beats = 0
-        now = asyncio.get_running_loop().time()
-        self._taken = self._taken_beats = 0
-        self._progress_at = now
+        self._acknowledged = self._taken = self._taken_beats = 0
+        self._moved_at = self._progress_at = asyncio.get_running_loop().time()
         self._listens = False
         self._unanswered_since: float | None = None
 
@@ -143,31 +142,32 @@ class Connection:
     # -- clients that are gone or frozen ------------------------------------------------------------------------------
 
     def stalled_seconds(self) -> float:
-        """How long it has had bytes to take and taken none, as seen at the calls of this method."""
+        """How long it has had bytes to take and taken none, as seen at the calls of this method.
+
+        What counts is what the client's system has acknowledged. Of a slow reader the transport's buffer, which moves
+        by what the kernel takes at once, shows nothing for a long time; of one whose packets no longer arrive it
+        shows nothing at all.
+        """
         now = asyncio.get_running_loop().time()
-        waiting = self._transport.get_write_buffer_size()
-        self._look(waiting, now)
-        return now - self._progress_at if waiting else 0.0
+        waiting = self._transport.get_write_buffer_size() + self._unacknowledged()
+        acknowledged = self.written - waiting
+        if not waiting or acknowledged > self._acknowledged:
+            self._acknowledged = acknowledged
+            self._moved_at = now
+        if acknowledged - self._taken > self._beats - self._taken_beats:
+            self._taken, self._taken_beats = acknowledged, self._beats
+            self._progress_at = now
+        return now - self._moved_at
 
     def silent_seconds(self) -> float:
         """How long it has answered no ping and taken nothing but heartbeats; 0 where nothing was asked of it.
 
-        After `stalled_seconds`, which looks. A slow reader answers late, but takes; a frozen or vanished one does
-        neither.
+        After `stalled_seconds`, which looks. A slow reader answers late, but takes; a frozen one, whose system takes
+        what comes for as long as it has room, does neither.
         """
         if self._unanswered_since is None:
             return 0.0
         return asyncio.get_running_loop().time() - max(self._unanswered_since, self._progress_at)
-
-    def _look(self, waiting: int, now: float) -> None:
-        """Progress is what the client's system has acknowledged: of a slow reader the transport's buffer, which
-        moves by what the kernel takes at once, shows nothing for a long time."""
-        taken = self.written - waiting - self._unacknowledged()
-        if taken - self._taken > self._beats - self._taken_beats:
-            self._taken, self._taken_beats = taken, self._beats
-            self._progress_at = now
-        elif not waiting and not self._ping:
-            self._progress_at = now
 
     def _unacknowledged(self) -> int:
         """Bytes in the kernel that the client's system has not taken; 0 where that cannot be known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from flockd.domain.filter import EventFilter
@@ -18,8 +19,6 @@ from flockd.streams.subscription import Subscription
 EVENT_STREAM = "text/event-stream"
 X_NDJSON = "application/x-ndjson"
 _MEDIA = {Medium.sse: EVENT_STREAM, Medium.ndjson: X_NDJSON}
-_NEVER_SECONDS = 1e8
-"""For the library's own ping: heartbeats are ours, one sweep for all streams."""
 
 
 def medium(request: web.Request) -> Medium:
@@ -49,8 +48,7 @@ async def stream(
     if not chunked:
         response.headers[hdrs.CONNECTION] = "close"  # where nothing else marks the end of the body
     writer = await response.prepare(request)
-    if isinstance(response, EventSourceResponse):
-        response.stop_streaming()  # its task, one for each stream, has nothing to do
+    response.headers.clear()  # they are sent: a kilobyte for as long as the stream lasts
     transport = request.transport
     if writer is not None and transport is not None and not transport.is_closing():
         connection = Connection(
@@ -63,10 +61,16 @@ async def stream(
     return response
 
 
+class _EventSource(EventSourceResponse):
+    """The library's headers, without its task for each stream: heartbeats are ours, one sweep for all."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return await web.StreamResponse.prepare(self, request)
+
+
 def _response(wanted: Medium) -> web.StreamResponse:
     if wanted is Medium.sse:
-        # The library's line ends are CRLF by default, which breaks real clients; its timeout cuts slow readers.
-        return EventSourceResponse(sep="\n", send_timeout=None, ping_interval=_NEVER_SECONDS)
+        return _EventSource()
     return web.StreamResponse(
         headers={hdrs.CONTENT_TYPE: X_NDJSON, hdrs.CACHE_CONTROL: "no-cache", "X-Accel-Buffering": "no"}
     )

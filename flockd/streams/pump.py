@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Sequence, Set
 
 from flockd.domain.event import Event, EventKind
 from flockd.streams.follow import Log, Page, told_page
 from flockd.streams.hub import Frame, Hub
 from flockd.streams.live_text import CLOSING, LiveTexts
 from flockd.streams.rounds import Live, Round
+from flockd.streams.shared_log import SharedLog
 from flockd.streams.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
-SLICE = 256
-"""Subscriptions served before the loop may do something else."""
+_HOLD_SECONDS = 0.005
+"""How long subscriptions are served before the loop may do something else."""
 
 
 class Pump:
@@ -30,7 +32,7 @@ class Pump:
     def __init__(self, hub: Hub, reads: Log, *, write_bytes: int, page_events: int, page_bytes: int) -> None:
         self.subscriptions: set[Subscription] = set()
         self._hub = hub
-        self._reads = reads
+        self._log = SharedLog(reads)
         self._write_bytes = write_bytes
         self._page_events = page_events
         self._page_bytes = page_bytes
@@ -54,10 +56,12 @@ class Pump:
             self._due.clear()
             self._everyone = False
             this_round = self._begin()
-            for index, subscription in enumerate(due, 1):
+            since = time.monotonic()  # the loop's own clock stands still meanwhile
+            for subscription in due:
                 self._serve(subscription, this_round)
-                if index % SLICE == 0:
+                if time.monotonic() - since > _HOLD_SECONDS:
                     await asyncio.sleep(0)
+                    since = time.monotonic()
             await asyncio.sleep(0)
 
     def add(self, subscription: Subscription) -> None:
@@ -140,8 +144,7 @@ class Pump:
             return
         connection = subscription.connection
         if subscription.catch_up is not None or not connection.has_room:
-            subscription.missed |= this_round.runs
-            self._fall_behind(subscription)
+            self._fall_behind(subscription, this_round.runs)
             return
         if subscription.end is not None and subscription.end.emptied_times != self._hub.emptied_times:
             self._tell_gap(subscription)
@@ -151,8 +154,7 @@ class Pump:
             self._tell_gap(subscription)
         batch = this_round.batch(subscription)
         if batch is None:
-            subscription.missed |= this_round.runs
-            self._fall_behind(subscription)
+            self._fall_behind(subscription, this_round.runs)
             return
         if batch.data:
             connection.write_framed(batch.data)
@@ -195,7 +197,11 @@ class Pump:
 
     # -- readers that are behind --------------------------------------------------------------------------------------
 
-    def _fall_behind(self, subscription: Subscription) -> None:
+    def _fall_behind(self, subscription: Subscription, missed: Set[str] = frozenset()) -> None:
+        """Leave it to a task of its own. `missed`: runs that wrote what it is not told now."""
+        subscription.missed |= missed
+        if len(subscription.missed) > len(self._texts):  # some of them write no more
+            subscription.missed.intersection_update(self._texts)
         if subscription.catch_up is not None:
             return
         task = asyncio.get_running_loop().create_task(self._catch_up(subscription), name="streams: catch up")
@@ -229,7 +235,7 @@ class Pump:
     async def _serve_from_disk(self, subscription: Subscription) -> None:
         page = await told_page(
             self._hub,
-            self._reads,
+            self._log,
             subscription.wanted,
             subscription.position,
             end=subscription.end,

@@ -13,9 +13,11 @@ from flockd.errors import Unavailable
 from flockd.streams.connection import Connection, Medium
 from flockd.streams.follow import Log
 from flockd.streams.hub import Hub
-from flockd.streams.pump import SLICE, Pump
+from flockd.streams.pump import Pump
 from flockd.streams.subscription import Subscription
 
+_SLICE = 256
+"""Connections looked at before the loop may do something else."""
 _GOODBYE_SECONDS = 1.0
 """How long the last bytes may take to leave at shutdown."""
 _RETRY_FULL_SECONDS = 10
@@ -235,7 +237,7 @@ class Streams:
             for index, (connection, subscriptions) in enumerate(list(self._connections.items()), 1):
                 if connection.has_room:
                     connection.beat(b"".join([one.encoder.position(one.position) for one in subscriptions]))
-                if index % SLICE == 0:
+                if index % _SLICE == 0:
                     await asyncio.sleep(0)
 
     async def _cut_stalled(self) -> None:
@@ -247,7 +249,7 @@ class Streams:
                 if idle >= self._stall_seconds and not connection.was_cut:
                     self.cut_readers += 1
                     connection.cut()
-                if index % SLICE == 0:
+                if index % _SLICE == 0:
                     await asyncio.sleep(0)
 
 

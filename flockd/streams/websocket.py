@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
@@ -40,7 +39,7 @@ def check_upgrade(request: web.Request) -> None:
     if headers.get(hdrs.SEC_WEBSOCKET_VERSION) not in _VERSIONS:
         raise UpgradeRequired
     origin = headers.get(hdrs.ORIGIN)
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+    if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
         raise Forbidden("A page of another site may not open a WebSocket here")
 
 
@@ -94,7 +93,7 @@ async def websocket(
             timeout=_CLOSE_SECONDS,
             max_msg_size=streams.limits.message_bytes + 1,  # aiohttp's is the first size that is too large
         )
-        if not response.can_prepare(request):
+        if not _can_prepare(response, request):
             raise InvalidInput("The handshake of the WebSocket is not valid")
         writer = await response.prepare(request)
         transport = request.transport
@@ -124,6 +123,13 @@ async def websocket(
                 going = streams.goodbye_reason is not None
                 await response.close(code=WSCloseCode.GOING_AWAY if going else code)
     return response
+
+
+def _can_prepare(response: web.WebSocketResponse, request: web.Request) -> bool:
+    try:
+        return bool(response.can_prepare(request))
+    except ValueError:  # a key with letters that base64 does not have
+        return False
 
 
 async def _until_ended(connection: Connection, conversation: Coroutine[Any, Any, None]) -> None:

@@ -78,7 +78,11 @@ class Scheduler:
 
     def put_back(self, run: ReadyRun) -> None:
         """A run that was taken could not be claimed: it has ended, or the table still has it."""
-        self.open_lane(*_lane_of(run))
+        key = _lane_of(run)
+        self.open_lane(*key)
+        lane = self._lanes[key]
+        lane.window.clear()  # the page that is read next has it in its place
+        lane.pushed = None
 
     def add(self, run: ReadyRun) -> None:
         """A run became ready."""

@@ -101,11 +101,19 @@ class Supervisor:
     async def recover(self) -> None:
         """What the last process left: its runs become ready, orphans wait, reached limits end their workflows."""
         reads = self._board.reads
-        await self._board.take_back()
+        self._occupancy.closed = (
+            True  # what an end lets begin here must not look like a run of the last process
+        )
+        try:
+            await self._board.take_back()
+        finally:
+            self._occupancy.closed = False
         await self._board.sort_orphans(sorted({agent_at(place) for place, _, _ in await reads.ready_lanes()}))
-        while correlation_ids := await reads.exhausted():  # a page of them
-            for correlation_id in correlation_ids:
+        ended: set[str] = set()
+        while new := set(await reads.exhausted()) - ended:  # a page of them
+            for correlation_id in new:
                 await self._board.exhaust(correlation_id)
+            ended |= new
         self._scheduler.open_lane(*SUSPECTS)
         for place, priority, _ in await reads.ready_lanes():
             self._scheduler.open_lane(place, priority)

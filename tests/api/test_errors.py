@@ -10,6 +10,7 @@ import pytest
 
 from flockd.api import ROUTES
 from flockd.api.keys import READS
+from flockd.errors import UpgradeRequired
 from flockd.routing import Route
 
 from .conftest import UUID7, Api
@@ -68,7 +69,7 @@ async def test_a_parameter_that_is_not_there(api: Api, route: Route) -> None:
         assert answer.status in {200, 404}
     else:
         problem = answer.problem(400, "INVALID_INPUT")
-        assert problem["details"]["errors"][0]["field"] == "no_such"
+        assert "no_such" in [error["field"] for error in problem["details"]["errors"]]
 
 
 @with_body
@@ -177,8 +178,14 @@ async def test_an_internal_error_tells_nothing(
     assert "the secret is 42" in str(record.exc_info)
 
 
+def needs_query(route: Route) -> bool:
+    return route.query is not None and any(field.is_required() for field in route.query.model_fields.values())
+
+
 async def test_head_is_get_without_the_body(api: Api) -> None:
     for route in ROUTES:
-        if route.method == "GET" and "{" not in route.path:
+        if route.method != "GET" or "{" in route.path or UpgradeRequired in route.errors:
+            continue
+        if not needs_query(route):
             head = await api.request("HEAD", route.path)
             assert (head.status, head.body) == (200, b""), route.path

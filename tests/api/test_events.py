@@ -160,6 +160,14 @@ async def test_filters_of_artifacts_are_combined(api: Api, query: str, fits: Any
     )
 
 
+async def test_head_answers_as_get_would(api: Api) -> None:
+    for query, status in (("", 200), ("?after=0", 200), ("?after=1000000", 400)):
+        async with api.client.head(PATH + query) as response:
+            assert response.status == status, query
+    assert api.client.app is not None
+    assert api.client.app[STREAMS].count == 0
+
+
 # -- one workflow ---------------------------------------------------------------------------------------------------
 
 
@@ -198,12 +206,15 @@ async def test_a_cursor_past_the_end_that_is_an_event_of_another_workflow(api: A
     (await api.get(own(one, "?after=1000000"))).problem(400, "INVALID_INPUT")
 
 
-async def test_a_cursor_of_another_log_gets_a_gap_and_then_nothing(api: Api) -> None:
+async def test_a_cursor_of_another_log_gets_a_gap_and_then_the_whole_workflow(api: Api) -> None:
+    await api.sync("Order")
     one = (await api.sync("Order"))["correlation_id"]
-    async with api.client.get(own(one), headers={"Last-Event-ID": "1000000"} | NDJSON) as response:
-        assert response.status == 200
-        lines = [orjson.loads(await response.content.readline()) for _ in range(2)]
-        assert [line["kind"] for line in lines] == ["hello", "gap"]
+    await api.sync("Order")
+    async with Lines(api, own(one), **{"Last-Event-ID": "1000000"}) as lines:
+        told = await lines.rest()
+    assert [line["kind"] for line in told[:2]] == ["hello", "gap"]
+    assert told[1]["data"]["position"] == 0
+    assert events(told) == await log(api, f"correlation_id={one}")
 
 
 async def test_a_workflow_that_goes_on_is_followed_to_the_end_of_its_round(api: Api, gate: Gate) -> None:

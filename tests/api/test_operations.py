@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -38,7 +39,7 @@ async def test_a_daemon_that_takes_no_work(api: Api, monkeypatch: pytest.MonkeyP
         patched.setattr(api.client.app[DAEMON], "state", state)  # type: ignore[index]
         for route in WORKING:
             answer = await api.post(
-                route.path.replace("{name}", "clerk").replace("{run_id}", str(uuid4())), {"type": "Order"}
+                re.sub(r"\{\w+_id\}", str(uuid4()), route.path).replace("{name}", "clerk"), {"type": "Order"}
             )
             answer.problem(503, "UNAVAILABLE")
             assert int(answer.headers["Retry-After"]) >= 1
@@ -74,7 +75,7 @@ async def test_metrics(api: Api) -> None:
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.body.decode().splitlines()
     assert "blackboard_artifacts_total 4.0" in lines
-    assert "blackboard_agents_count 6.0" in lines
+    assert "blackboard_agents_count 7.0" in lines
     assert "blackboard_executions_total 2.0" in lines
     assert "# TYPE blackboard_artifacts_total counter" in lines
     assert "# TYPE blackboard_agents_count gauge" in lines

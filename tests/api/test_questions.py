@@ -92,6 +92,27 @@ async def test_only_the_first_answer_counts(api: Api) -> None:
     (await api.post(path, YES)).problem(409, "CONFLICT")
 
 
+async def test_an_answer_under_a_key_is_one_request(api: Api) -> None:
+    question = await asked(api)
+    path, key = f"{PATH}/{question['id']}/answer", {"X-Idempotency-Key": "answer-1"}
+    answers = await asyncio.gather(*(api.post(path, YES, key) for _ in range(8)))
+    assert {answer.body for answer in answers} == {answers[0].body}
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
+    assert await released(api, question) == [{"by": "ada"}]
+    again = await api.post(path, YES, key)
+    assert (again.ok(), again.headers["Idempotency-Replayed"]) == (answers[0].ok(), "true")
+    other = {"answer": {"granted": False}}
+    (await api.post(path, other, key)).problem(422, "IDEMPOTENCY_MISMATCH")
+    (await api.post(path, YES, {"X-Idempotency-Key": "answer-2"})).problem(409, "CONFLICT")
+
+
+async def test_a_refused_answer_leaves_its_key_free(api: Api) -> None:
+    question = await asked(api)
+    path, key = f"{PATH}/{question['id']}/answer", {"X-Idempotency-Key": "answer-1"}
+    (await api.post(path, {"answer": 7}, key)).problem(400, "INVALID_INPUT")
+    (await api.post(path, YES, key)).ok()
+
+
 async def test_a_cancelled_question_takes_no_answer(api: Api) -> None:
     question = await asked(api)
     (await api.post(f"/api/v1/correlations/{question['correlation_id']}/cancel")).ok()

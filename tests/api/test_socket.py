@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import aiohttp
 import pytest
 
-from flockd.api.keys import HUB, STREAMS
+from flockd.api.keys import DAEMON, HUB, STREAMS
 
 from ..streams.talker import Talker
 from ..streams.world import LIMIT_SECONDS, until
@@ -47,10 +48,14 @@ async def test_what_asks_for_no_websocket_is_told_to(api: Api, headers: dict[str
 
 
 async def test_a_handshake_that_is_none_is_refused(api: Api) -> None:
-    (await api.get(PATH, **UPGRADE | {"Sec-WebSocket-Key": "short"})).problem(400, "INVALID_INPUT")
+    for key in ("short", "\u00e9", "=" * 24):
+        (await api.get(PATH, **UPGRADE | {"Sec-WebSocket-Key": key})).problem(400, "INVALID_INPUT")
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://"])
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "null", "http://127.0.0.1:1", "http://", "http://[", "http://[::1", "\u00e9"],
+)
 async def test_a_page_of_another_site_is_refused_before_the_upgrade(api: Api, origin: str) -> None:
     (await api.get(PATH, **UPGRADE, Origin=origin)).problem(403, "FORBIDDEN")
     assert api.client.app is not None
@@ -307,3 +312,35 @@ async def test_a_daemon_that_stops_says_goodbye_to_each_subscription(api: Api, t
         assert talker.events(name)[-1] == {"kind": "goodbye", "data": {"reason": "shutdown"}}
         assert talker.positions(name)[-1] == head
     (await api.get(PATH, **UPGRADE)).problem(503, "UNAVAILABLE")
+
+
+async def test_what_was_published_when_the_daemon_stopped_was_acknowledged(api: Api) -> None:
+    """A publication that is under way gets its answer before the goodbye; one that got none is not on the board."""
+    assert api.client.app is not None
+    async with AsyncExitStack() as stack:
+        talkers = [await stack.enter_async_context(Talker(str(api.client.make_url(PATH)))) for _ in range(8)]
+
+        async def publish(talker: Talker) -> None:
+            with suppress(ConnectionError):
+                while True:
+                    await talker.say({"action": "publish", "artifact": {"type": "Order"}})
+                    await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(publish(talker)) for talker in talkers]
+        for talker in talkers:
+            await talker.until(lambda talker=talker: len(talker.answers) > 20)
+        hub = api.client.app[HUB]
+        await api.client.app[DAEMON].drain()
+        for talker in talkers:
+            assert await talker.closed() == aiohttp.WSCloseCode.GOING_AWAY
+        for task in tasks:
+            task.cancel()
+    published = {
+        frame.event.artifact.id
+        for frame in hub.ring
+        if frame.event.kind == "artifact.published" and frame.event.artifact.produced_by == "external"
+    }
+    acknowledged = {
+        answer["artifact_id"] for talker in talkers for answer in talker.answers if answer["type"] == "ack"
+    }
+    assert published == acknowledged

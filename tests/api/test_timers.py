@@ -1,37 +1,35 @@
-"""GET /api/v1/timers."""
+"""GET /api/v1/timers, and the agents that only their schedules start."""
 
 from __future__ import annotations
 
 import re
-from functools import partial
 
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from flockd import app
-from flockd.board import Board
+from flockd import Daily, Every, Once
+from flockd.app import make_app
 from flockd.config import Config
-from flockd.domain.schedule import Daily, Every, Once
-from flockd.domain.timer import Publishes, Starts, Timer
 
 from .conftest import TIME, Api
-from .flocks import Gate, make_flock
+from .flocks import Gate, Order, Receipt, make_flock
 
 PATH = "/api/v1/timers"
-TIMERS = (
-    Timer("nightly", Daily("02:30", tz="Europe/Berlin", jitter="1m"), Publishes("Order", b'{"n":3}')),
-    Timer("at-once", Once("2026-01-01", catch_up="once"), Publishes("Order", b'{"n":4}')),
-    Timer("hourly", Every("1h", max_repeats=9), Starts("clerk")),
-)
 
 
 @pytest.fixture
-async def timed(
-    aiohttp_client: AiohttpClient, config: Config, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> Api:
+async def timed(aiohttp_client: AiohttpClient, config: Config, gate: Gate) -> Api:
     """The application with timers."""
-    monkeypatch.setattr(app, "Board", partial(Board, timers=TIMERS))
-    return Api(await aiohttp_client(app.make_app(config, make_flock(gate))))
+    flock = make_flock(gate)
+    flock.schedule("nightly", Daily("02:30", tz="Europe/Berlin", jitter="1m"), publish=Order(n=3))
+    flock.schedule("at-once", Once("2026-01-01", catch_up="once"), publish=Order(n=4))
+
+    @flock.agent(schedule=Every("1h", max_repeats=9))
+    async def hourly() -> Receipt:
+        """Starts by itself."""
+        return Receipt(n=60)
+
+    return Api(await aiohttp_client(make_app(config, flock)))
 
 
 async def test_none(api: Api) -> None:
@@ -46,7 +44,7 @@ async def test_every_timer_by_name(timed: Api) -> None:
     assert (once["name"], once["next_due_at"], once["fired"]) == ("at-once", None, 1)
     assert TIME.fullmatch(once["last_fired_at"])
     assert hourly["schedule"] == "every 1h, at most 9 times"
-    assert hourly["target"] == {"publish": None, "run": "clerk"}
+    assert hourly["target"] == {"publish": None, "run": "hourly"}
     assert (hourly["fired"], hourly["last_fired_at"]) == (0, None)
     assert nightly["schedule"] == "daily at 02:30 (Europe/Berlin), up to 1m later"
     assert nightly["target"] == {"publish": "Order", "run": None}
@@ -69,3 +67,26 @@ async def test_a_firing_is_a_workflow_of_its_name(timed: Api) -> None:
         "due_at": "2026-01-01T00:00:00.000Z",
         "next_due_at": None,
     }
+
+
+async def test_an_agent_that_its_schedule_starts_can_be_run_by_hand(timed: Api) -> None:
+    """Without inputs, by the native route and by the one of document 001; and it is listed as taking none."""
+    agents = (await timed.get("/api/v1/agents")).ok()["agents"]
+    (hourly,) = [agent for agent in agents if agent["name"] == "hourly"]
+    assert hourly["subscriptions"] == []
+    assert hourly["input_schema"] == {"type": "object", "properties": {}, "required": []}
+    headers = {"X-Idempotency-Key": "once"}
+    answer = (await timed.post("/api/v1/agents/hourly/run", {"inputs": []}, headers)).ok()
+    assert [one["payload"] for one in answer["artifacts"]] == [{"n": 60}]
+    again = await timed.post("/api/v1/agents/hourly/run", {"inputs": []}, headers)
+    assert again.ok() == answer
+    refused = await timed.post("/api/v1/agents/hourly/run", {"inputs": [{"type": "Order"}]})
+    assert refused.problem(400, "INVALID_INPUT")["detail"] == "inputs: hourly takes no artifact"
+    run = (await timed.post("/run/agent", {"agent_name": "hourly", "inputs": {}})).ok()
+    assert (run["status"], run["result"]) == ("completed", {"n": 60})
+    odd = await timed.post("/run/agent", {"agent_name": "hourly", "inputs": {"n": 1}})
+    assert odd.problem(400, "INVALID_INPUT")["details"]["field"] == "inputs.n"
+    explained = await timed.get(f"/api/v1/explain?artifact={answer['artifacts'][0]['id']}&agent=hourly")
+    assert explained.ok()["woke"] is False
+    graph = (await timed.get(f"/api/v1/correlations/{answer['correlation_id']}/graph")).ok()
+    assert len(graph["nodes"]) == 2

@@ -52,6 +52,10 @@ class Tail:
         await self._wait(lambda: bool(self.of(kind, **fields)), limit, f"no {kind} with {fields}")
         return self.of(kind, **fields)[0]
 
+    async def counted(self, kind: str, count: int, limit: float = 30.0) -> None:
+        """Wait until there have been this many events of this kind."""
+        await self._wait(lambda: len(self.of(kind)) >= count, limit, f"fewer than {count} {kind}")
+
     async def live(self, connects: int = 1, limit: float = 30.0) -> None:
         """Wait until the reader has connected this many times and was greeted."""
         await self._wait(lambda: len(self.hellos) >= connects, limit, f"greeted fewer than {connects} times")

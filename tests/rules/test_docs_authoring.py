@@ -9,7 +9,9 @@ from pathlib import Path
 from flockd import Context, Flock
 from flockd.config import Config
 from flockd.domain.fields import parse_fields
+from flockd.flock.gathering import read_gathering
 from flockd.flock.options import AgentOptions
+from flockd.flock.schedules import read_schedule
 
 PAGE = Path(__file__).parents[2] / "docs" / "authoring.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -48,13 +50,17 @@ def code_count(text: str) -> int:
 def test_the_tables_of_the_configuration_are_right() -> None:
     ((_, code),) = blocks("toml")
     config = Config.model_validate(tomllib.loads(code))
-    analyzer, critic = config.agents
+    analyzer, critic, digest, sweeper = config.agents
     for fields in (config.types[0].fields, analyzer.input, analyzer.output, critic.input, critic.output):
         assert fields is not None
         assert parse_fields(fields)
     assert [(flow.flow_class, flow.timeout) for flow in config.flows] == [("poems.flow:PoemFlow", "1m")]
     ((phase,),) = [workflow.phases for workflow in config.workflows]
     assert phase.types == ["TextAnalyzerOutput"]
+    gathering = read_gathering("agent digest", None, digest.options()["batch"])
+    assert repr(gathering) == "BatchSpec(size=20, timeout=60)"
+    for schedule in (sweeper.options()["schedule"], config.timers[0].schedule.model_dump(exclude_none=True)):
+        assert read_schedule("timer", schedule).text
 
 
 def test_every_option_and_member_is_told() -> None:

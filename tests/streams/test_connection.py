@@ -167,6 +167,47 @@ async def test_bytes_that_the_kernel_holds_are_not_taken_until_the_client_takes_
     assert connection.stalled_seconds() == 0
 
 
+async def test_what_the_kernel_holds_of_one_that_takes_nothing_is_missed(
+    monkeypatch: pytest.MonkeyPatch, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """Heartbeats that nobody acknowledges fit into the kernel for a long time; here the client's system is full."""
+    server, _client = pair
+    clock = Clock(monkeypatch)
+    fake = FakeSocket()
+    monkeypatch.setattr(
+        fake, "get_extra_info", lambda name, default=None: server if name == "socket" else default
+    )
+    connection = connected(fake)
+    with suppress(BlockingIOError):
+        while True:
+            data = b"x" * (1 << 16)
+            connection.write(data)
+            fake.take(server.send(data))
+    fake.take(1 << 20)
+    connection.stalled_seconds()
+    for _ in range(2):
+        clock.now += 5
+        assert fake.get_write_buffer_size() == 0
+        stalled = connection.stalled_seconds()
+    assert stalled == 10
+
+
+async def test_one_that_was_idle_for_long_is_not_stalled_by_what_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    fake = FakeSocket()
+    connection = connected(fake, ping=b"PING")
+    for _ in range(10):
+        connection.beat(b"position")
+        fake.take(100)
+        clock.now += 5
+        assert connection.stalled_seconds() == 0
+    connection.write(b"an event")
+    clock.now += 1
+    assert connection.stalled_seconds() == 1
+
+
 # -- answers --------------------------------------------------------------------------------------------------------
 
 

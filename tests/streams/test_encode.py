@@ -44,6 +44,11 @@ def test_server_sent_events() -> None:
     assert SSE.notice(EventKind.goodbye, {}).startswith(b"event: goodbye\nretry: ")
 
 
+def test_what_is_live_only_has_no_seq_that_could_be_kept_as_a_cursor() -> None:
+    assert orjson.loads(BODY)["seq"] == 7
+    assert orjson.loads(LIVE.encode(100))["seq"] is None
+
+
 def test_lines_of_json() -> None:
     assert joined(NDJSON, EVENT) == BODY + b"\n"
     assert orjson.loads(NDJSON.position(7)) == {"type": "position", "seq": 7}

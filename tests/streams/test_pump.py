@@ -9,6 +9,7 @@ from contextlib import suppress
 import orjson
 import pytest
 
+from flockd.domain.event import EventKind
 from flockd.domain.filter import EVERYTHING
 from flockd.streams.connection import Connection, Medium
 from flockd.streams.encode import SSE
@@ -96,6 +97,32 @@ async def test_one_without_room_gets_the_whole_text_when_it_has_room_again(world
     world.write("r1", "three", 8)
     await take_all(socket)
     assert texts(socket) == [(0, "one "), (0, "one two three")]
+
+
+async def test_what_is_kept_for_one_that_does_not_read_does_not_grow_with_the_runs_that_write(
+    world: World,
+) -> None:
+    socket = FakeSocket()
+    subscription = subscribed(socket, 0)
+    async with world.streams:
+        task = asyncio.create_task(world.streams.serve(subscription, gap=False))
+        world.happen(100)
+        await turns()
+        assert subscription.is_behind
+        for number in range(50):
+            world.write(f"r{number}", "text", 0)
+            await turns(5)
+            world.happen(1, kind=EventKind.run_completed, run=f"r{number}")
+            await turns(5)
+        world.write("r50", "text", 0)
+        await turns(5)
+        assert subscription.missed == {"r50"}
+        await take_all(socket)
+        assert texts(socket) == [(0, "text")]
+        assert seqs(socket) == world.after(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def test_text_behind_more_events_than_one_write_carries_is_told_after_them(

@@ -104,6 +104,9 @@ def test_it_cannot_be_changed() -> None:
         config.server.port = 1  # type: ignore[misc]
 
 
+AGENT = "[[agents]]\nname = 'a'\nfunction = 'm:f'\n"
+
+
 @pytest.mark.parametrize(
     ("toml", "sentence"),
     [
@@ -197,6 +200,36 @@ def test_it_cannot_be_changed() -> None:
         (
             "[[types]]\nname = 'T'",
             'types[0]: the type "T" needs either fields or schema, and not both (config.toml).',
+        ),
+        (
+            AGENT + "fan_out = 'x'",
+            "config.toml: agents[0].fan_out must be a table, written [agents[0].fan_out].",
+        ),
+        (
+            AGENT + "join = {by = 3, within = '1h'}",
+            'agents[0].join.by: by is a field path ("order.id"), or a table with one for each type (config.toml).',
+        ),
+        (
+            AGENT + "schedule = {every = '5m', daily = '09:00'}",
+            "agents[0].schedule: a schedule is one of every, daily, once, cron, and this has every and daily "
+            "(config.toml).",
+        ),
+        (
+            AGENT + "schedule = {}",
+            "agents[0].schedule: a schedule is one of every, daily, once, cron, and this has none of them "
+            "(config.toml).",
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'llm'\ninput = 'a: str'\noutput = 'b: str'\nfan_out = 3",
+            'agents[0]: the agent "a" has engine = "llm", which takes no fan_out (config.toml).',
+        ),
+        (
+            "[[timers]]\nname = 't'\nschedule = {every = '5m'}\nrun = 'x'\npublish = 'Y'",
+            'timers[0]: the timer "t" needs either publish or run, and not both (config.toml).',
+        ),
+        (
+            "[timers]\nname = 't'",
+            "config.toml: timers must be a list of tables, written [[timers]].",
         ),
         (
             "[store]\nurl = 'postgresql+asyncpg://u:secret@h/d'",
@@ -308,6 +341,27 @@ def test_a_url_of_no_store_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match=r"the store is written sqlite:///path/file\.db") as refused:
         sqlite_path(url)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "option", "value"),
+    [
+        ("fan_out = 3", "fan_out", {"min": 3, "max": 3}),
+        ("fan_out = {max = 3}", "fan_out", {"max": 3}),
+        ("backoff = '5s'", "backoff", {"*": "5s"}),
+        ("backoff = {timeout = '1s'}", "backoff", {"timeout": "1s"}),
+        ("join = {by = 'a.b', within = '1h'}", "join", {"by": "a.b", "within": "1h"}),
+        ("join = {by = {A = 'a'}, within = '1h'}", "join", {"by": {"A": "a"}, "within": "1h"}),
+        ("batch = {size = 2, timeout = '1s'}", "batch", {"size": 2, "timeout": "1s"}),
+        ("schedule = {once = 2026-12-24T18:00:00Z}", "schedule", {"once": "2026-12-24T18:00:00+00:00"}),
+        ("schedule = {once = '2026-12-24'}", "schedule", {"once": "2026-12-24"}),
+    ],
+)
+def test_options_that_are_tables_and_their_short_forms(
+    load: Load, written: str, option: str, value: object
+) -> None:
+    (agent,) = load(AGENT + written).agents
+    assert agent.options() == {option: value}
 
 
 def test_types_and_agents_are_tables(load: Load) -> None:

@@ -2,18 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any, Optional
 
 import pytest
 from pydantic import BaseModel
 
-from flockd import Context, Flock, Labelled, Private
+from flockd import Context, Flock
 from flockd.domain.agent import Agent
 from flockd.domain.artifact_type import ArtifactType
-from flockd.domain.priority import Priority
-from flockd.domain.subscription import Candidate
-from flockd.domain.visibility import PUBLIC
 from flockd.engines.base import Output, Threads
 from flockd.engines.blocking import BlockingContext
 from flockd.flock import DeclarationError
@@ -78,50 +74,11 @@ def test_everything_comes_from_the_annotations() -> None:
     assert flock.engine("note").kind == "function"
 
 
-def test_the_decorator_with_parentheses_takes_every_option() -> None:
-    agent = declared(
-        note,
-        name="note-taker",
-        description="Takes notes.",
-        from_agents=["thinker", "external"],
-        tags="urgent",
-        labels=["secret"],
-        tenant="acme",
-        visibility=Private(agents=("reader",)),
-        prevent_self_trigger=False,
-        max_concurrency=2,
-        retries=3,
-        timeout="30s",
-        priority="high",
-    )
-    assert agent.name == "note-taker"
-    assert agent.description == "Takes notes."
-    assert agent.subscription.from_agents == {"thinker", "external"}
-    assert agent.subscription.tags == {"urgent"}
-    assert not agent.subscription.prevent_self_trigger
-    assert agent.viewer == ("note-taker", frozenset({"secret"}), "acme")
-    assert agent.visibility == Private(agents=("reader",))
-    assert (agent.max_concurrency, agent.retries, agent.timeout_seconds) == (2, 3, 30.0)
-    assert agent.priority is Priority.high
-
-
 def test_one_function_can_be_several_agents() -> None:
     flock = Flock()
     flock.agent(note)
     flock.agent(name="second", where="text == 'x'")(note)
     assert list(flock.agents()) == ["note", "second"]
-
-
-def test_other_ways_to_write_an_option() -> None:
-    agent = declared(
-        note,
-        timeout=timedelta(minutes=1),
-        priority=Priority.low,
-        visibility={"kind": "Labelled", "required_labels": ["x"]},
-    )
-    assert agent.timeout_seconds == 60.0
-    assert agent.priority is Priority.low
-    assert agent.visibility == Labelled(required_labels=("x",))
 
 
 async def both(idea: Idea, note: Note) -> None: ...
@@ -235,18 +192,6 @@ def test_classes_that_are_local_to_a_function_are_found() -> None:
     assert flock.agents()["with_options"].outputs == ("Local",)
 
 
-def candidate(value: Idea) -> Candidate:
-    return Candidate("Idea", value.model_dump_json().encode(), value, "external", (), PUBLIC)
-
-
-def test_where_is_an_expression_over_the_payload_or_a_function_of_the_value() -> None:
-    for where in ("text == 'yes'", lambda idea: idea.text == "yes"):
-        holds = declared(note, where=where).subscription.where
-        assert holds is not None
-        assert holds(candidate(Idea(text="yes"))) is True
-        assert holds(candidate(Idea(text="no"))) is False
-
-
 async def test_the_context_may_stand_anywhere() -> None:
     class NoThreads:
         loop: Any = None
@@ -316,7 +261,8 @@ MODEL_OR_CLASS = "a pydantic model, a class under @flock.type"
     [
         (
             no_artifact,
-            "it takes no artifact: give it a parameter annotated with the pydantic model that wakes it",
+            "it takes no artifact: give it a parameter annotated with the pydantic model that wakes it, or say "
+            "schedule= (or consumes=[], where a client or flock.schedule(…) starts it)",
         ),
         (
             unannotated,
@@ -342,9 +288,8 @@ MODEL_OR_CLASS = "a pydantic model, a class under @flock.type"
         ),
         (
             batch,
-            f"the parameter ideas is a batch (list[{__name__}.Idea]), and a batch needs a BatchSpec, which "
-            "a later "
-            "version brings: take one artifact",
+            f"the parameter ideas is a batch (list[{__name__}.Idea]), and a batch must know when it is full: say "
+            "batch=BatchSpec(size=…, timeout=…), or take one artifact",
         ),
         (
             optional,
@@ -406,50 +351,24 @@ def test_a_wrong_signature_is_refused(function: Callable[..., Any], sentence: st
     assert refused(function) == f"agent {function.__name__}: {sentence}"
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"where": "text ="}, "where 'text =' is not a JMESPath expression: "),
-        ({"where": "items[*].x"}, "where 'items[*].x' uses a projection"),
-        ({"where": 5}, "where is 5: give it a JMESPath condition or a plain function of the value"),
-        ({"where": note}, "give it a JMESPath condition or a plain function of the value"),
-        ({"timeout": "soon"}, "timeout: 'soon' is not a duration: write \"30s\""),
-        ({"timeout": 0}, "timeout: a duration must be longer than zero"),
-        ({"retries": -1}, "retries is -1: give it a whole number, 0 or more"),
-        ({"retries": True}, "retries is True: give it a whole number, 0 or more"),
-        ({"max_concurrency": 0}, "max_concurrency is 0: give it a whole number, 1 or more"),
-        ({"priority": "urgent"}, "priority is 'urgent': give it one of low, normal, high, critical"),
-        ({"visibility": {"kind": "Secret"}}, "visibility {'kind': 'Secret'} is none ("),
-        ({"visibility": "public"}, "visibility 'public' is none ("),
-        ({"tags": ["a", 1]}, "tags has 1: give it a word or a list of words"),
-        ({"prevent_self_trigger": "no"}, "prevent_self_trigger is 'no': give it True or False"),
-        ({"retry": 3}, "there is no option retry: did you mean retries?"),
-        ({"zzz": 3}, "there is no option zzz (there are where, from_agents, tags,"),
-        ({"consumes": []}, "consumes= is empty: name what wakes it, or leave it out"),
-        ({"consumes": "Idee"}, "there is no artifact type Idee: declare it first with @flock.type"),
-        ({"consumes": int}, "consumes= has <class 'int'>, which is no artifact type: name a pydantic model"),
-        ({"publishes": [Note, 3]}, "publishes= has 3, which is no artifact type"),
-    ],
-)
-def test_a_wrong_option_is_refused(options: dict[str, Any], sentence: str) -> None:
-    assert refused(note, **options).startswith("agent note: ")
-    assert sentence in refused(note, **options)
+def test_consumes_names_a_type_for_each_of_several_parameters() -> None:
+    async def untyped(one, other) -> None: ...
+
+    subscription = declared(untyped, consumes=[Idea, Note]).subscription
+    assert (subscription.types, subscription.mode) == (("Idea", "Note"), "all")
+    for types, named in (([Idea], "Idea"), ([Idea, Note, Plan], "Idea and Note and Plan")):
+        assert refused(untyped, consumes=types) == (
+            f"agent untyped: consumes= names {named}, but it has one and other: name one type for each of them, or "
+            "leave consumes= out and annotate them"
+        )
 
 
-def test_an_unknown_type_name_gets_the_nearest_one() -> None:
-    flock = Flock()
-    flock.type(Idea)
-    assert (
-        refused(note, flock, consumes="Idee")
-        == "agent note: there is no artifact type Idee: did you mean Idea?"
-    )
+def test_consumes_of_nothing_is_an_agent_that_a_client_or_a_timer_starts() -> None:
+    async def sweep(ctx: Context) -> Note: ...
 
-
-def test_consumes_is_for_one_parameter() -> None:
-    assert refused(both, consumes=[Idea, Note]) == (
-        "agent both: consumes= is for one parameter, but it has idea and note: leave consumes= out and "
-        "annotate each "
-        "of them"
+    assert declared(sweep, consumes=[]).subscription.types == ()
+    assert refused(sweep, consumes=Idea) == (
+        "agent sweep: consumes= names Idea, and there is no parameter that takes it"
     )
 
 

@@ -359,7 +359,11 @@ async def untyped(one) -> Result:  # type: ignore[no-untyped-def]
             {"name": "External"},
             "flow External: this name stands for what clients publish: give the flow",
         ),
-        (two_requests, {}, "flow two_requests: it has 2 request models, and a flow has one"),
+        (
+            two_requests,
+            {},
+            "flow two_requests: it takes one and other, and a flow takes its request: write one",
+        ),
         (two_results, {}, "flow two_results: it has 2 result models, and a flow has one"),
         (no_result, {}, "flow no_result: it has 0 result models, and a flow has one"),
         (either, {}, "flow either: it has 2 request models, and a flow has one"),
@@ -367,12 +371,12 @@ async def untyped(one) -> Result:  # type: ignore[no-untyped-def]
         (
             two_requests,
             {"request": Request},
-            "flow two_requests: request= is for one parameter, but it has one and",
+            "flow two_requests: it takes one and other, and a flow takes its request: write one parameter for it",
         ),
         (
             no_request,
             {},
-            "flow no_request: it takes no artifact",
+            "flow no_request: it takes no artifact, and a flow takes its request",
         ),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from flockd import Flock
+from flockd import AgentError, Flock
 from flockd.domain.artifact_type import ArtifactType
 from flockd.errors import InvalidInput
 from flockd.flock import DeclarationError
@@ -188,4 +188,33 @@ def test_include_refuses_one_class_under_two_names() -> None:
     other.type("Thought")(Idea)
     assert refused(lambda: one.include(other)).startswith(
         f"artifact type Thought: {__name__}.Idea is already declared as Idea version 1: "
+    )
+
+
+def test_agent_error_is_a_type_where_it_is_named() -> None:
+    assert "AgentError" not in Flock().types()
+    by_class, by_name = Flock(), Flock()
+
+    @by_class.agent
+    async def bury(error: AgentError) -> None: ...
+
+    @by_name.agent(consumes="AgentError")
+    async def bury_too(error) -> None: ...
+
+    for flock in (by_class, by_name):
+        assert flock.types()["AgentError"].model is AgentError
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda flock: flock.type("AgentError")(Idea),
+        lambda flock: flock.type("AgentError", schema={}),
+        lambda flock: flock.type(version=2)(AgentError),
+    ],
+)
+def test_nobody_elses_type_is_called_agent_error(declare: Callable[[Flock], Any]) -> None:
+    assert refused(lambda: declare(Flock())) == (
+        "artifact type AgentError: this name is flockd's own, for runs that failed for good: import it from flockd, or "
+        'give yours another with @flock.type("OtherName")'
     )

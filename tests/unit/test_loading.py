@@ -1,5 +1,6 @@
 """Finding the flock to serve, and what a configuration declares on top of it."""
 
+import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -8,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from flockd.config import AgentTable, Config, FlowTable, PhaseTable, TypeTable, WorkflowTable
+from flockd.config import AgentTable, Config, FlowTable, PhaseTable, TimerTable, TypeTable, WorkflowTable
 from flockd.config.tables import RunTable
+from flockd.domain.rate import Rate
+from flockd.domain.schedule import Cron, Daily, Every
+from flockd.domain.timer import Publishes, Starts, Timer
 from flockd.domain.workflow import Phase, Workflow
 from flockd.engines.base import Context, Output
 from flockd.flock import DeclarationError, Flock
@@ -264,6 +268,11 @@ async def test_an_agent_of_the_configuration(folder: Path) -> None:
         tenant="acme",
         visibility={"kind": "Private", "agents": ["listener"]},
         prevent_self_trigger=False,
+        output_tags=["loud"],
+        concurrency_key="text",
+        rate="10/1m",
+        backoff={"timeout": "5s"},
+        fan_out={"max": 2},
     )
     loaded = load_flock(Config(agents=[agent_table]))
     agent = loaded.agents()["loud-speaker"]
@@ -274,6 +283,8 @@ async def test_an_agent_of_the_configuration(folder: Path) -> None:
     assert agent.priority is not None
     assert agent.priority.name == "high"
     assert (agent.subscription.from_agents, agent.subscription.tags) == ({"external"}, {"a"})
+    assert (agent.tags, agent.rate, agent.backoff) == (("loud",), Rate(10, 60_000), {"timeout": 5.0})
+    assert agent.concurrency_key is not None
     assert (agent.labels, agent.tenant, agent.subscription.prevent_self_trigger) == ({"l"}, "acme", False)
     assert agent.subscription.where is not None
     assert agent.visibility is not None
@@ -306,9 +317,10 @@ def test_tables_come_on_top_of_a_target(folder: Path) -> None:
 
 
 def test_the_table_and_the_decorator_have_the_same_options() -> None:
-    assert set(RunTable.model_fields) == set(RunOptions.__annotations__)
-    own = {"name", "consumes", "publishes"}
-    assert set(AgentOptions.__annotations__) == set(RunOptions.__annotations__) | own
+    assert RunTable.option_names() == set(RunOptions.__annotations__)
+    assert AgentTable.option_names() | {"name", "consumes", "publishes"} == set(AgentOptions.__annotations__)
+    parameters = set(inspect.signature(Flock.schedule).parameters) - {"self"}
+    assert set(TimerTable.model_fields) == parameters
 
 
 FLOWS = """
@@ -366,6 +378,78 @@ def test_flows_of_the_configuration(folder: Path) -> None:
     assert (agents["poems"].subscription.types, agents["poems"].outputs) == (("Request",), ("Poem",))
     assert (agents["poems"].description, agents["poems"].timeout_seconds) == ("Rhymes.", 30.0)
     assert agents["poems"].max_concurrency == 2
+
+
+GATHERING = """
+from pydantic import BaseModel
+
+
+class Order(BaseModel):
+    id: str
+
+
+class Payment(BaseModel):
+    order_id: str
+
+
+async def ship(order: Order, payment: Payment) -> None: ...
+async def count(orders: list[Order]) -> list[Order]: ...
+async def sweep() -> Order: ...
+"""
+
+
+def test_joins_batches_and_schedules_of_the_configuration(folder: Path) -> None:
+    write(folder / "gathering.py", GATHERING)
+    write(
+        folder / "config.toml",
+        """
+        [[agents]]
+        name = "ship"
+        function = "gathering:ship"
+        join = { by = { Order = "id", Payment = "order_id" }, within = "1h" }
+
+        [[agents]]
+        name = "count"
+        function = "gathering:count"
+        batch = { size = 10, timeout = "30s", by = "id" }
+        fan_out = 3
+        backoff = "2s"
+
+        [[agents]]
+        name = "sweep"
+        function = "gathering:sweep"
+        schedule = { every = "5m", jitter = "10s" }
+
+        [[timers]]
+        name = "morning"
+        schedule = { daily = "09:00", tz = "Europe/Berlin", catch_up = "once" }
+        publish = "Order"
+        payload = { id = "x" }
+        tags = ["daily"]
+
+        [[timers]]
+        name = "noon"
+        schedule = { cron = "0 12 * * *", max_repeats = 2 }
+        run = "Sweep"
+        """,
+    )
+    loaded = load_flock(Config.load(folder / "config.toml"))
+    loaded.validate()
+    agents = loaded.agents()
+    assert repr(agents["ship"].subscription.gathering) == (
+        "JoinSpec(by={'Order': 'id', 'Payment': 'order_id'}, within=3600)"
+    )
+    assert repr(agents["count"].subscription.gathering) == "BatchSpec(size=10, timeout=30, by='id')"
+    assert agents["count"].backoff == {"*": 2.0}
+    assert loaded.timers() == (
+        Timer("sweep", Every("5m", jitter="10s"), Starts("sweep")),
+        Timer(
+            "morning",
+            Daily("09:00", tz="Europe/Berlin", catch_up="once"),
+            Publishes("Order", b'{"id":"x"}', ("daily",)),
+        ),
+        Timer("noon", Cron("0 12 * * *", max_repeats=2), Starts("sweep")),
+    )
 
 
 def test_workflows_of_the_configuration_name_types_of_everything_that_was_loaded(folder: Path) -> None:
@@ -433,6 +517,18 @@ flock.workflow("poetry", start=Poem, phases={"write": [Poem]})
         (
             {"flows": [{"class": "flows:PoemFlow"}, {"class": "flows:PoemFlow"}]},
             "flow poem_flow: there is already a flow poem_flow",
+        ),
+        (
+            {"timers": [{"name": "t", "schedule": {"every": "5m"}, "publish": "Nix"}]},
+            "timer t: there is no artifact type Nix",
+        ),
+        (
+            {"timers": [{"name": "t", "schedule": {"every": "soon"}, "run": "x"}]},
+            "timer t: schedule: 'soon' is not a duration",
+        ),
+        (
+            {"timers": [{"name": "t", "schedule": {"once": "soon"}, "run": "x"}]},
+            "timer t: schedule: 'soon' is not a moment",
         ),
         (
             {"workflows": [{"name": "w", "start": "Nix", "phases": [{"name": "p", "types": ["Nix"]}]}]},

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from flockd.domain.agent import Agent
-from flockd.domain.gathering import JoinSpec
+from flockd.domain.gathering import BatchSpec, JoinSpec
 from flockd.domain.predicate import compile_where
-from flockd.domain.rules import RULES, check_all, refusal
+from flockd.domain.rules import RULES, check_all
 from flockd.domain.subscription import Candidate, Matcher, Subscription
 from flockd.domain.visibility import PUBLIC, Labelled, Private, Tenant
 from flockd.domain.where import WherePayload, WhereValue
@@ -103,7 +103,7 @@ PYTHON = WherePayload(compile_where("language == 'python' && size < `10`"))
 )
 def test_each_rule_says_why_it_refuses(who: Agent, what: Candidate, rule: str, detail: str) -> None:
     checks = {check.rule: check for check in check_all(who, what)}
-    assert list(checks) == [one.name for one in RULES]
+    assert list(checks) == (["type"] if rule == "type" else [one.name for one in RULES])
     assert (checks[rule].passed, checks[rule].detail) == (False, detail)
     assert next(name for name, check in checks.items() if not check.passed) == rule
     assert Matcher([who]).match(what) == ()
@@ -120,12 +120,24 @@ def test_what_passes_says_why_too() -> None:
     what = candidate({"language": "python", "size": 3}, tags=("a",), visibility=Tenant(tenant_id="acme"))
     checks = check_all(who, what)
     assert all(check.passed for check in checks)
-    assert refusal(who, what) is None
+    assert Matcher([who]).match(what) == (who,)
     assert checks[-1].detail == "JoinSpec(by='size', within=60) finds the key 3"
     plain = {check.rule: check.detail for check in check_all(agent(), candidate())}
     assert plain["from_agents"].endswith("produced by anybody")
     assert plain["where"] == "The agent has no predicate"
     assert plain["visibility"] == "Its visibility is Public"
+
+
+def test_a_predicate_never_sees_another_type() -> None:
+    asked: list[Any] = []
+    who = agent("Note", where=WhereValue(asked.append))
+    assert [check.rule for check in check_all(who, candidate())] == ["type"]
+    assert asked == []
+
+
+def test_a_batch_needs_no_key() -> None:
+    checks = check_all(agent(gathering=BatchSpec(size=3, timeout="1m")), candidate())
+    assert checks[-1] == ("key", True, "BatchSpec(size=3, timeout=60) needs no key")
 
 
 def test_a_long_value_is_shortened() -> None:

@@ -8,13 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flockd.domain.agent import Agent
-from flockd.domain.rules import refusal
+from flockd.domain.rules import check_all
 from flockd.domain.subscription import Candidate, Matcher, Subscription
 from flockd.domain.visibility import PUBLIC, Private
 
 
 def agent(name: str = "reader", *types: str, **rules: Any) -> Agent:
     return Agent(name, Subscription(types or ("Idea",), **rules), ())
+
+
+def refusal(who: Agent, what: Candidate) -> str | None:
+    """The first rule that does not let it wake the agent."""
+    return next((check.rule for check in check_all(who, what) if not check.passed), None)
 
 
 def candidate(

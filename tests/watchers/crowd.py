@@ -65,6 +65,11 @@ class Size:
     filters: int
     """Distinct ones, at least: each is evaluated over the whole log at the end."""
     bulk: int = 8
+    open_workflows: int = 10_000
+    """So many at most, about, and no more events than `lookback` that nobody was told of: or the watchers of a long
+    play would only read what happened long ago."""
+    lookback: int = 1_000_000
+    """How many events before the head a newcomer may begin at most."""
     kills: int = 2
     limit_seconds: float = 90.0
     """For each wait: how long the last workflows may take to end, the last watcher to get what it is owed, …"""
@@ -78,8 +83,17 @@ class Crowd:
     ) -> None:
         """`start` starts the daemon, the first time and after each kill."""
         self.size = size
-        self.progress = Progress(size.publications)
-        self.publishers = Publishers(client, self.progress, seed, bulk=size.bulk, by_socket=size.sockets > 0)
+        self.progress = Progress(size.publications, size.lookback)
+        self._bodies = Bodies()
+        self._workflows = Workflows(self._bodies)
+        self.publishers = Publishers(
+            client,
+            self.progress,
+            seed,
+            room=self._room,
+            bulk=size.bulk,
+            by_socket=size.sockets > 0,
+        )
         self.report = Report(seed)
         self.doing = "publishing"
         self._daemon = daemon
@@ -87,9 +101,7 @@ class Crowd:
         self._start = start
         self._seed = seed
         self._chance = random.Random(seed)
-        self._bodies = Bodies()
         self._filters = self._draw_filters()
-        self._workflows = Workflows(self._bodies)
         self._http = [self._http_watcher(self._workflows, SSE, comes_late=False)]
         self._http += [self._http_watcher(self._watch(f"sse{i}"), SSE) for i in range(size.sse)]
         self._http += [self._http_watcher(self._watch(f"ndjson{i}"), NDJSON) for i in range(size.ndjson)]
@@ -123,7 +135,7 @@ class Crowd:
             await self._publish_and_kill(group)
             self.doing = "waiting for the last workflows"
             head = await self._quiet()
-            await asyncio.wait_for(asyncio.gather(*followers), self.size.limit_seconds)
+            await self._followed(followers)
             self.doing = "serving the last watchers"
             await self._served(self.watches, head)
             self.doing = "cutting those that take nothing"
@@ -188,11 +200,15 @@ class Crowd:
             self._add_odd_readers(group)
         await publishing
 
+    async def _room(self) -> None:
+        """What publishers wait for."""
+        await self._workflows.until(self.progress.head - self.size.lookback, self.size.open_workflows)
+
     async def _quiet(self) -> int:
         """The head of the log, once nothing more will come."""
         try:
             async with asyncio.timeout(self.size.limit_seconds):
-                await self._workflows.settled(await read_head(self._daemon))
+                await self._workflows.until(await read_head(self._daemon), 0)
         except TimeoutError:
             watch = self._workflows
             raise AssertionError(
@@ -200,6 +216,13 @@ class Crowd:
                 f"{sorted(watch.open)}; {watch.faults} {watch.story[-5:]}"
             ) from None
         return await read_head(self._daemon)
+
+    async def _followed(self, followers: list[asyncio.Task[None]]) -> None:
+        """Every workflow has ended: so must those who follow one."""
+        _, late = await asyncio.wait(followers, timeout=self.size.limit_seconds)
+        names = {task.get_name() for task in late}
+        stories = [one.watch.story[-5:] for one in self._followers if one.watch.name in names]
+        assert not late, f"seed {self._seed}: {sorted(names)} did not come to an end: {stories}"
 
     async def _served(self, watches: list[Watch], head: int) -> None:
         for watch in watches:

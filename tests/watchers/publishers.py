@@ -7,7 +7,7 @@ import heapq
 import itertools
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
 
@@ -23,14 +23,21 @@ _PADDINGS = (0, 0, 0, 0, 200, 8_000, 20_000)
 class Progress:
     """How far the publishing has come, and who waits for how much of it."""
 
-    def __init__(self, publications: int) -> None:
+    def __init__(self, publications: int, lookback: int) -> None:
         self.publications = publications
         """How many there are to be in all."""
+        self.lookback = lookback
+        """How many events before the head a newcomer may begin at most."""
         self.acknowledged = 0
         self.head = 0
         """The largest seq that was acknowledged."""
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of them have been acknowledged."""
+        return self.acknowledged >= self.publications
 
     def acknowledge(self, seqs: Sequence[int]) -> None:
         """So many publications are on the board, under these seqs."""
@@ -53,9 +60,20 @@ class Progress:
 class Publishers:
     """Publish until `progress` says that it is enough. What a kill cut off is neither counted nor repeated."""
 
-    def __init__(self, client: Client, progress: Progress, seed: int, *, bulk: int, by_socket: bool) -> None:
-        """`bulk` is the most items of one bulk; `by_socket`: the last publisher speaks WebSocket."""
+    def __init__(
+        self,
+        client: Client,
+        progress: Progress,
+        seed: int,
+        *,
+        room: Callable[[], Awaitable[None]],
+        bulk: int,
+        by_socket: bool,
+    ) -> None:
+        """`room` is waited for before each publication. `bulk` is the size of a bulk; `by_socket`: the last
+        publisher speaks WebSocket."""
         self.client = client
+        self.room = room
         self.progress = progress
         self.seed = seed
         self.bulk = bulk
@@ -79,12 +97,9 @@ class Publishers:
                 work = self._over_socket(chance) if by_socket else self._over_http(chance)
                 group.create_task(work, name=f"publisher {index}")
 
-    @property
-    def _enough(self) -> bool:
-        return self.progress.acknowledged >= self.progress.publications
-
     async def _over_http(self, chance: random.Random) -> None:
-        while not self._enough:
+        while not self.progress.is_over:
+            await self.room()
             await self.client.daemon.up.wait()
             items = [self._item(chance) for _ in range(chance.choice((1, 1, self.bulk)))]
             try:
@@ -100,7 +115,7 @@ class Publishers:
 
     async def _over_socket(self, chance: random.Random) -> None:
         async with aiohttp.ClientSession() as session:
-            while not self._enough:
+            while not self.progress.is_over:
                 await self.client.daemon.up.wait()
                 try:
                     async with session.ws_connect(f"{self.client.daemon.url}/api/v1/ws") as socket:
@@ -109,7 +124,8 @@ class Publishers:
                     self.cut += 1
 
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse, chance: random.Random) -> None:
-        while not self._enough:
+        while not self.progress.is_over:
+            await self.room()
             item = self._item(chance)
             id = f"p{item['payload']['n']}"
             await socket.send_json({"action": "publish", "id": id, "artifact": item})

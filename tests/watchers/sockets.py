@@ -17,7 +17,7 @@ from .watch import Start, Watch
 from .watchers import choose_start
 
 _PATIENCE = (20, 100, 500, 3000)
-"""After how many messages the socket is closed."""
+"""After how many messages the socket is closed. Once everything is published it stays."""
 _MISCHIEF = 0.02
 """How often a message is answered by some message of the client's own."""
 
@@ -70,7 +70,7 @@ class SocketWatcher:
 
     def _choose_start(self) -> Start:
         """There is no header here, so no cursor from the future: that one would be refused."""
-        start = choose_start(self._chance, self._progress.head)
+        start = choose_start(self._chance, self._progress.head, self._progress.lookback)
         return (
             start
             if start.how in {"now", "start", "after"}
@@ -90,7 +90,7 @@ class SocketWatcher:
             if self._chance.random() < _MISCHIEF:
                 await self._act(socket)
             patience -= 1
-            if patience <= 0:
+            if patience <= 0 and not self._progress.is_over:
                 self._tell("leaves")
                 return
         self._tell("ends")

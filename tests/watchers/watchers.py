@@ -15,20 +15,21 @@ from .publishers import Progress
 from .transports import NDJSON, SSE, items
 from .watch import Start, Watch
 
-_PATIENCE = (1, 3, 10, 50, 200, 1000)
-"""After how many items a watcher leaves by itself."""
+_PATIENCE = (1, 3, 10, 50, 200, 1000, 10_000)
+"""After how many items a watcher leaves by itself. Once everything is published it stays."""
 _AWAY = (0, 0, 0, 10, 50)
 """How many publications it then misses before it comes back."""
 _FUTURE = 1_000_000_000
 
 
-def choose_start(chance: random.Random, head: int) -> Start:
-    """Where one watcher begins, when `head` is the largest seq that anybody was told of."""
-    somewhere = chance.randint(0, head)
+def choose_start(chance: random.Random, head: int, lookback: int) -> Start:
+    """Where one watcher begins, when `head` is the largest seq that anybody was told of: at most so far back."""
+    earliest = max(0, head - lookback)
+    somewhere = chance.randint(earliest, head)
     return chance.choice(
         (
             Start("now", head),
-            Start("start"),
+            Start("after", earliest) if earliest else Start("start"),
             Start("after", somewhere),
             Start("last-event-id", somewhere),
             Start("future", _FUTURE),
@@ -49,7 +50,7 @@ class HttpWatcher:
         *,
         comes_late: bool = True,
     ) -> None:
-        """`comes_late`: it comes at a random moment and begins wherever it then likes; else as the watch says."""
+        """`comes_late`: it comes at a random moment, begins wherever it then likes, and stays away at times."""
         assert accept in {SSE, NDJSON}
         self.watch = watch
         self.accept = accept
@@ -63,14 +64,15 @@ class HttpWatcher:
         chance, progress = self._chance, self._progress
         if self._comes_late:
             await progress.until(chance.choice((0, chance.randrange(progress.publications))))
-            self.watch.start = choose_start(chance, progress.head)
+            self.watch.start = choose_start(chance, progress.head, progress.lookback)
         while True:
             await self._daemon.up.wait()
             try:
                 await self._connect(session)
             except (aiohttp.ClientError, ConnectionError) as error:
                 self.watch.tell(f"is cut at {self.watch.cursor} ({type(error).__name__})")
-            await progress.until(progress.acknowledged + chance.choice(_AWAY))
+            if self._comes_late:
+                await progress.until(progress.acknowledged + chance.choice(_AWAY))
 
     async def _connect(self, session: aiohttp.ClientSession) -> None:
         watch = self.watch
@@ -88,7 +90,7 @@ class HttpWatcher:
                 async for item in said:
                     watch.take(item)
                     patience -= 1
-                    if patience <= 0:
+                    if patience <= 0 and not self._progress.is_over:
                         watch.tell(f"leaves at {watch.cursor}")
                         response.close()
                         return

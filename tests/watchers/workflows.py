@@ -17,22 +17,18 @@ class Workflows(Watch):
     def __init__(self, bodies: Bodies) -> None:
         super().__init__("workflows", tuple(("kind", kind) for kind in (_BEGINS, *sorted(ENDS))), bodies)
         self.open: set[str] = set()
-        self._ended = asyncio.Event()
+        self._moved = asyncio.Event()
 
     def take(self, item: Item) -> None:
         super().take(item)
-        if item.body is None or item.kind not in {_BEGINS, *ENDS}:
-            return
-        if item.kind == _BEGINS:
+        if item.body is not None and item.kind == _BEGINS:
             self.open.add(item.body["correlation_id"])
-        else:
+        elif item.body is not None and item.kind in ENDS:
             self.open.discard(item.body["correlation_id"])
-            self._ended.set()
+        self._moved.set()
 
-    async def settled(self, head: int) -> None:
-        """Wait until everything up to this seq has been seen, and all that began has ended."""
-        self.aim(head)
-        await self.served.wait()
-        while self.open:
-            self._ended.clear()
-            await self._ended.wait()
+    async def until(self, seq: int, most: int) -> None:
+        """Wait until everything up to this seq has been seen, and no more than so many workflows are open."""
+        while (self.cursor or 0) < seq or len(self.open) > most:
+            self._moved.clear()
+            await self._moved.wait()

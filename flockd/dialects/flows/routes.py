@@ -44,7 +44,7 @@ def _routes(flow: Agent, types: Types) -> Iterator[Route]:
         body=shapes.request_model(flow, _model(types, request)),
         response=shapes.ExecutionResponse,
         publishes=True,
-        operation=f"execute_{flow.name}",
+        operation=f"execute_flow_{flow.name}",
         about=f"Execute {flow.name}.\n\n{flow.description}",
     )
     yield Route(
@@ -54,7 +54,7 @@ def _routes(flow: Agent, types: Types) -> Iterator[Route]:
         name,
         response=shapes.status_model(flow, _model(types, result)),
         errors=(NotFound,),
-        operation=f"execution_of_{flow.name}",
+        operation=f"execution_of_flow_{flow.name}",
         about=f"Tell how an execution of {flow.name} stands.",
     )
 

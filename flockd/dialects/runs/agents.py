@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from flockd.api.keys import BOARD
+from flockd.dialects.runs.input_form import resolved
 from flockd.domain.agent import Agent
 from flockd.domain.artifact_type import Types
 from flockd.domain.fields import written_fields
@@ -41,7 +42,8 @@ def _fields(names: Iterable[str], types: Types) -> str:
     """The fields of one type; several types each as a field of its own, as `inputs` and `result` have them."""
     several = list(dict.fromkeys(names))
     if len(several) == 1:
-        return written_fields(types[several[0]].schema)
+        schema = types[several[0]].schema
+        return written_fields(resolved(schema, schema))
     fields = {
         name: {"type": "object", "description": " ".join((types[name].description or "").split())}
         for name in several

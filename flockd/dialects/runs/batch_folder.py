@@ -8,6 +8,9 @@ from pathlib import Path
 
 from flockd.errors import InvalidInput, TooLarge
 
+_SHOWN_CHARS = 100
+"""Of a name, in an error."""
+
 
 class BatchFolder:
     """Nothing outside of the folder is read or written, whatever links in it point to.
@@ -27,18 +30,18 @@ class BatchFolder:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise InvalidInput.field(
-                field, f"The file {name} cannot be read: {error.strerror}", "no_such_file"
+                field, f"The file {_shown(name)} cannot be read: {error.strerror}", "no_such_file"
             ) from None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise InvalidInput.field(field, f"{name} is not a file", "not_a_file")
+                raise InvalidInput.field(field, f"{_shown(name)} is not a file", "not_a_file")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 raw = file.read(bytes_max + 1)
         finally:
             os.close(descriptor)
         if len(raw) > bytes_max:
             raise TooLarge(
-                f"The file {name} is larger than {bytes_max} bytes (batch.file_bytes)",
+                f"The file {_shown(name)} is larger than {bytes_max} bytes (batch.file_bytes)",
                 details={"field": field, "limit": bytes_max},
             )
         return raw
@@ -51,14 +54,14 @@ class BatchFolder:
         target = folder / path.name
         if path.name not in ("", "..") and folder.is_dir() and _may_be_file(target):
             return target
-        raise InvalidInput.field(field, f"{name!r} is not a file that can be written", "not_a_file")
+        raise InvalidInput.field(field, f"{_shown(name)} is not a file that can be written", "not_a_file")
 
     def _inside(self, field: str, path: str, shown: str | None = None) -> Path:
         """The path without links, below the folder."""
         name = path if shown is None else shown
         if self._root is None:
             raise InvalidInput.field(
-                field, f"{name!r} names a file, and no folder for files is set (batch.dir)", "no_folder"
+                field, f"{_shown(name)} names a file, and no folder for files is set (batch.dir)", "no_folder"
             )
         try:
             root = self._root.resolve(strict=True)
@@ -71,7 +74,12 @@ class BatchFolder:
 
     @staticmethod
     def _outside(field: str, name: str) -> InvalidInput:
-        return InvalidInput.field(field, f"{name!r} is not a file below batch.dir", "outside_folder")
+        return InvalidInput.field(field, f"{_shown(name)} is not a file below batch.dir", "outside_folder")
+
+
+def _shown(name: str) -> str:
+    """A name in a sentence. What has no line break is taken for one, however long it is."""
+    return repr(name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…")
 
 
 def _may_be_file(path: Path) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from flockd.board import Publication
+from flockd.dialects.problems import PROBLEMS_MAX
 from flockd.dialects.runs.batch_folder import BatchFolder
 from flockd.dialects.runs.csv_rows import Row, decode, parse_csv, too_many
 from flockd.dialects.runs.input_form import InputForm
@@ -14,6 +16,9 @@ from flockd.errors import FieldProblem, InvalidInput
 
 _ITEMS_PER_TURN = 64
 """Items that are read before others have the loop."""
+_HEADINGS_SHOWN = 5
+_SHOWN_CHARS = 200
+"""What an error says of headings that are nobody's."""
 
 Item = list[Publication] | InvalidInput
 """The inputs of one item, or why its type refuses them."""
@@ -32,19 +37,23 @@ class ItemReader:
         self._form = form
         self._mapping = mapping
         self._static = static
-        problems = [
-            form.unknown(f"input_mapping.{key}", field)
-            for key, field in mapping.items()
-            if not form.has(field)
-        ]
-        problems += [form.unknown(f"static_inputs.{field}", field) for field in static if not form.has(field)]
-        taken: dict[str, str] = {}
-        for key, field in mapping.items():
-            if taken.setdefault(field, key) != key:
-                issue = f"{taken[field]} becomes {field} already"
-                problems.append(FieldProblem(f"input_mapping.{key}", issue, "ambiguous"))
+        problems = list(islice(self._problems(), PROBLEMS_MAX))
         if problems:
             raise InvalidInput.of(problems)
+
+    def _problems(self) -> Iterator[FieldProblem]:
+        for key, field in self._mapping.items():
+            if not self._form.has(field):
+                yield self._form.unknown(f"input_mapping.{key}", field)
+        for field in self._static:
+            if not self._form.has(field):
+                yield self._form.unknown(f"static_inputs.{field}", field)
+        taken: dict[str, str] = {}
+        for key, field in self._mapping.items():
+            if taken.setdefault(field, key) != key:
+                yield FieldProblem(
+                    f"input_mapping.{key}", f"{taken[field]} becomes {field} already", "ambiguous"
+                )
 
     async def read(
         self, given: list[Any] | str, folder: BatchFolder, *, items_max: int, file_bytes: int
@@ -96,14 +105,15 @@ class ItemReader:
 
         Raises InvalidInput for a mapped column that is not there, and where no column is any field's.
         """
+        there = frozenset(headings)
         for column in self._mapping:
-            if column not in headings:
+            if column not in there:
                 raise InvalidInput.field(
                     f"input_mapping.{column}", f"The CSV has no column {column}", "no_such_column"
                 )
         fields = self._named(dict.fromkeys(headings, ""))
         if not fields:
-            unknown = ", ".join(filter(None, headings))
+            unknown = ", ".join(filter(None, headings[:_HEADINGS_SHOWN]))[:_SHOWN_CHARS]
             raise InvalidInput.of([self._form.unknown("batch_inputs", unknown)])
         return fields
 

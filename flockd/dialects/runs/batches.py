@@ -20,7 +20,7 @@ from flockd.dialects.runs.batch_results import pages, result
 from flockd.dialects.runs.bodies import BatchDetail, FlockBatchRequest
 from flockd.dialects.runs.input_form import InputForm
 from flockd.domain.batch import Batch
-from flockd.domain.correlation import BATCHES, Correlation
+from flockd.domain.correlation import Correlation
 from flockd.domain.moment import iso
 from flockd.errors import InvalidInput, NotFound
 from flockd.routing import Call
@@ -92,7 +92,7 @@ def _width(body: FlockBatchRequest, settings: BatchSettings) -> int:
 async def _read(reads: Reads, batch_id: str) -> tuple[Batch, Correlation]:
     """Raises NotFound."""
     correlation, batch = await reads.correlation(batch_id), await reads.batch(batch_id)
-    if correlation is None or batch is None or correlation.dialect != BATCHES:
+    if correlation is None or batch is None:
         raise NotFound("Batch not found")
     return batch, correlation
 
@@ -127,18 +127,30 @@ def _fresh(batch: Batch, correlation: Correlation) -> dict[str, Any]:
 
 def _document(batch: Batch, correlation: Correlation) -> dict[str, Any]:
     """As it stands, without its results."""
-    cancelled = correlation.outcome == "cancelled"
     over = correlation.completed_at is not None
+    status, error = _end(batch, correlation) if over else ("running", None)
     return {
         "batch_id": batch.correlation_id,
-        "status": correlation.wire_state if over else "running",
+        "status": status,
         "results": None,
         "started_at": iso(correlation.started_at),
         "completed_at": None if correlation.completed_at is None else iso(correlation.completed_at),
-        "error": "Cancelled" if cancelled else correlation.reason if over else None,
+        "error": error,
         "total_items": batch.total,
         "completed_items": batch.completed,
         "failed_items": batch.failed,
         # Rounded down: 100 says that all items have ended.
         "progress_percentage": batch.completed * 10_000 // batch.total / 100,
     }
+
+
+def _end(batch: Batch, correlation: Correlation) -> tuple[str, str | None]:
+    """The status and the error of a batch that is over.
+
+    One that ended without a success has completed after all when an item of it, retried by hand, succeeds.
+    """
+    if correlation.outcome == "cancelled":
+        return "failed", "Cancelled"
+    if correlation.wire_state == "failed" and batch.is_over and batch.failed < batch.total:
+        return "completed", None
+    return correlation.wire_state, correlation.reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 
 from flockd.errors import InvalidInput, TooLarge
 
@@ -11,6 +12,8 @@ Row = dict[str, str]
 """Cells by heading; what is empty or not there is left out."""
 
 _FIELD = "batch_inputs"
+_SHOWN_CHARS = 100
+"""Of a heading, in an error."""
 
 
 def decode(raw: bytes) -> str:
@@ -55,9 +58,9 @@ def too_many(items_max: int) -> TooLarge:
 
 
 def _check_headings(headings: list[str]) -> None:
-    named = [heading for heading in headings if heading]
-    if not named:
+    counts = Counter(heading for heading in headings if heading)
+    if not counts:
         raise InvalidInput.field(_FIELD, "The CSV needs a first line of headings", "csv_invalid")
-    twice = next((heading for heading in named if named.count(heading) > 1), None)
-    if twice is not None:
-        raise InvalidInput.field(_FIELD, f"The heading {twice} stands twice", "csv_invalid")
+    heading, count = counts.most_common(1)[0]
+    if count > 1:
+        raise InvalidInput.field(_FIELD, f"The heading {heading[:_SHOWN_CHARS]} stands twice", "csv_invalid")

@@ -28,15 +28,14 @@ class InputForm:
         self._agent = agent.name
         self._needed = dict(subscription.needed)
         self._types = {name: types[name] for name in self._needed}
-        self._first = self._types[subscription.types[0]]
         self._any = subscription.mode == "any"
-        self._joins = subscription.joins or not subscription.types
-        """Whether the inputs are an object with what it takes of each type, if anything."""
-        self._first = None if self._joins else self._types[subscription.types[0]]
+        takes_fields = self._any or len(subscription.types) == 1
+        self._first = self._types[subscription.types[0]] if takes_fields else None
+        """The type whose fields are taken; None where the inputs are an object with what it takes of each type."""
         self._root = self._schema()
         self._properties: Mapping[str, Any] = self._root.get("properties", {})
         self._required = frozenset(self._root.get("required", ()))
-        self._takes_any_name = not self._joins and _is_open(self._root)
+        self._takes_any_name = self._first is not None and _is_open(self._root)
 
     def _schema(self) -> dict[str, Any]:
         """The JSON Schema of the whole: that of an object keyed by types, or the one type's own."""
@@ -46,7 +45,7 @@ class InputForm:
                 "required": list(self._needed),
             }
         schema = self._first.schema
-        return _resolved(schema, schema) | {"$defs": schema.get("$defs", {})}
+        return resolved(schema, schema) | {"$defs": schema.get("$defs", {})}
 
     # -- fields ---------------------------------------------------------------------------------------------
 
@@ -140,7 +139,7 @@ def _is_open(schema: Mapping[str, Any]) -> bool:
     return bool(schema.get("additionalProperties", "properties" not in schema))
 
 
-def _resolved(root: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(root: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """A schema, or what it refers to within `root`."""
     while "$ref" in schema:
         schema = root.get("$defs", {}).get(str(schema["$ref"]).rpartition("/")[2], {})
@@ -149,7 +148,7 @@ def _resolved(root: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
 
 def _takes_text(root: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
     """Whether a value of this schema may be text."""
-    schema = _resolved(root, schema)
+    schema = resolved(root, schema)
     choices = schema.get("anyOf") or schema.get("oneOf")
     if choices:
         return any(_takes_text(root, choice) for choice in choices)

@@ -21,7 +21,7 @@ from flockd.domain.event import EventKind
 from flockd.domain.identity import new_id
 from flockd.domain.moment import iso
 from flockd.domain.run import Run
-from flockd.errors import Conflict, NotFound
+from flockd.errors import NotFound
 from flockd.routing import Call
 from flockd.store.reads import Reads
 
@@ -52,6 +52,8 @@ async def get_flock_run(call: Call[None, None]) -> bytes:
         raise NotFound("Run not found")
     first = await _first_run(reads, correlation.id)
     outcome = await _outcome(reads, correlation)
+    if outcome.ended_at is not None and correlation.completed_at is None:  # it has ended since the first look
+        correlation = await reads.correlation(correlation.id) or correlation
     waits = first is not None and first.started_at is None
     cascade = first is not None and first.cascade
     return _document(correlation, outcome, cascade, status="starting" if waits else None)
@@ -63,7 +65,7 @@ async def _run(call: Call[None, FlockAPIRequest], *, cascade: bool) -> bytes | w
     board, reads, hub = app[BOARD], app[READS], app[HUB]
     record = idempotency(call, call.parsed)
     agent = board.agents.spelled(body.agent_name)
-    run_id = await _run_id(call)
+    run_id = correlation_id(call.request, None) or new_id()
     outcome: Outcome | None = None
     with hub.watch_end(run_id) as watch:  # made before the run: what ends in between would not be seen
         if agent is None:
@@ -102,17 +104,6 @@ async def _run(call: Call[None, FlockAPIRequest], *, cascade: bool) -> bytes | w
 
 
 _NOTHING_YET = Outcome(None, "active", [], [])
-
-
-async def _run_id(call: Call[None, FlockAPIRequest]) -> str:
-    """A new id, or the one of X-Correlation-ID unless another family of routes has started it: raises Conflict."""
-    given = correlation_id(call.request, None)
-    if given is None:
-        return new_id()
-    existing = await call.app[READS].correlation(given)
-    if existing is not None and existing.dialect != RUNS:
-        raise Conflict(f"Correlation {given} exists; a run needs one of its own.")
-    return given
 
 
 async def _row(reads: Reads, published: Published) -> Correlation:

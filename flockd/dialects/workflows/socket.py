@@ -34,10 +34,12 @@ async def follow_session(call: Call[SessionFollowed, None]) -> web.StreamRespons
     hub = app[HUB]
     if query.after > hub.head:
         raise InvalidInput.field("after", f"{query.after} is in the future: the newest event is {hub.head}")
+    emptied_times = hub.emptied_times
     session = await find_session(call)
 
     async def converse(socket: Socket) -> None:
-        await _Telling(hub, app[READS], session, socket, after=query.after, close=query.close).run()
+        telling = _Telling(hub, app[READS], session, socket, after=query.after, close=query.close)
+        await telling.run(emptied_times)
 
     return await websocket(request, app[STREAMS], converse)
 
@@ -55,12 +57,16 @@ class _Telling:
         self._after = after
         self._close = close
 
-    async def run(self) -> None:
-        """Until the client closes the socket or, if that was asked for, the session is over."""
+    async def run(self, emptied_times: int) -> None:
+        """Until the client closes the socket, the board is emptied or, if that was asked for, the session is over.
+
+        `emptied_times` is the hub's, from before the session was found.
+        """
         loop = asyncio.get_running_loop()
         tasks = [
             loop.create_task(self._tell(), name="session: tell"),
             loop.create_task(self._listen(), name="session: listen"),
+            loop.create_task(self._gone(emptied_times), name="session: gone"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -75,6 +81,13 @@ class _Telling:
         """Nothing that a client sends means anything but `ping`, which is answered where it is received."""
         while await self._socket.receive() is not None:
             pass
+
+    async def _gone(self, emptied_times: int) -> None:
+        """Returns when there is no such session any more, which its follower is told."""
+        while self._hub.emptied_times == emptied_times:
+            await self._hub.news()
+        error = {"type": "error", "error": "The session is no longer on the board: it was emptied."}
+        self._socket.send(orjson.dumps(error | {"seq": self._hub.head, "session_id": self._session.id}))
 
     async def _tell(self) -> None:
         wanted = EventFilter(correlation_ids=frozenset({self._session.id}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -14,7 +15,7 @@ from flockd.api.keys import BOARD, READS
 from flockd.api.publication import correlation_id, priority
 from flockd.board import Publication, Published
 from flockd.dialects.keys import WORKFLOWS
-from flockd.dialects.problems import with_fields
+from flockd.dialects.problems import PROBLEMS_MAX, with_fields
 from flockd.dialects.workflows.shapes import CustomWorkflowBody, WorkflowBody
 from flockd.domain.moment import iso
 from flockd.domain.workflow import Workflow
@@ -129,12 +130,12 @@ def _refuse_unknown(call: Call[None, WorkflowBody], workflow: Workflow) -> None:
     if schema.get("additionalProperties"):
         return
     known = [name for name in schema.get("properties", {}) if name != _REQUIREMENTS]
+    unknown = (key for key in call.body.configuration or {} if key not in {*known, _REQUIREMENTS})
     problems = []
-    for key in call.body.configuration or {}:
-        if key not in known and key != _REQUIREMENTS:
-            near = nearest(key, known)
-            hint = f"; did you mean {near}?" if near else ""
-            problems.append(FieldProblem(f"configuration.{key}", f"Unknown field{hint}", "unknown_field"))
+    for key in islice(unknown, PROBLEMS_MAX):
+        near = nearest(key, known)
+        hint = f"; did you mean {near}?" if near else ""
+        problems.append(FieldProblem(f"configuration.{key}", f"Unknown field{hint}", "unknown_field"))
     if problems:
         raise InvalidInput.of(problems)
 

@@ -12,7 +12,7 @@ from flockd.store.reads.runs import ReadyRun, RunReads
 from flockd.store.reads.summaries import SummaryReads
 from flockd.store.reads.timers import TimerReads
 from flockd.store.reads.walk import ArtifactFilter
-from flockd.store.state import Consumption
+from flockd.store.records import Consumption
 
 __all__ = [
     "ArtifactFilter",

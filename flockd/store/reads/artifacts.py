@@ -11,8 +11,8 @@ from flockd.domain.identity import id_bytes, id_text, parse_id
 from flockd.domain.run import Run
 from flockd.store.reads.base import PAGE_MAX, NounReads, Total
 from flockd.store.reads.walk import ArtifactFilter, Condition, joined, one_of, walk
+from flockd.store.records import Consumption
 from flockd.store.rows import ARTIFACT_COLUMNS, artifact_from
-from flockd.store.state import Consumption
 
 _JOINED_COLUMNS = ", ".join(f"a.{column}" for column in ARTIFACT_COLUMNS.split(", "))
 

@@ -32,6 +32,10 @@ class ExecutionStatus(StrEnum):
     """It ended without one."""
 
 
+_NOT_BEGUN = (RunState.ready, RunState.waiting)
+"""The states of a run that may not have begun: it waits for a place, or for a daemon that has its flow."""
+
+
 class Execution(NamedTuple):
     """One execution of a flow."""
 
@@ -48,7 +52,7 @@ class Execution(NamedTuple):
             return ExecutionStatus.completed
         if self.correlation.state is not CorrelationState.active:
             return ExecutionStatus.failed
-        waits = self.run.state is RunState.ready and self.run.started_at is None
+        waits = self.run.state in _NOT_BEGUN and self.run.started_at is None
         return ExecutionStatus.pending if waits else ExecutionStatus.running
 
     @property
@@ -146,7 +150,7 @@ def _seqs(flow: str | None, status: ExecutionStatus | None) -> Condition:
     else:
         index = "correlations_by_state"
     if status is ExecutionStatus.running:
-        begun = "SELECT state <> 'ready' OR started_at IS NOT NULL FROM runs"
+        begun = "SELECT state NOT IN ('ready', 'waiting') OR started_at IS NOT NULL FROM runs"
         found.append(Condition(f"({begun} WHERE ord = {_OWN_RUN})"))
     selects: list[Condition] = []
     for state in (None,) if status is None else _STATES[status]:
@@ -161,8 +165,12 @@ def _seqs(flow: str | None, status: ExecutionStatus | None) -> Condition:
 
 
 def _pending(flow: str | None) -> Condition:
-    """Along the queue: what is ready is bounded by limits.ready_runs."""
-    runs = [Condition("r.tenant = ? AND r.state = 'ready' AND r.started_at IS NULL", (DEFAULT_TENANT,))]
+    """Along the queue, which is bounded by limits.ready_runs, and what waits."""
+    runs = [
+        Condition(
+            "r.tenant = ? AND r.state IN ('ready', 'waiting') AND r.started_at IS NULL", (DEFAULT_TENANT,)
+        )
+    ]
     if flow is not None:
         runs.append(Condition("r.agent = ?", (flow,)))
     where, parameters = joined(runs)

@@ -10,6 +10,7 @@ CREATE TABLE pools (
     correlation BLOB    NOT NULL,   -- of the artifact, which is held open
     depth       INTEGER NOT NULL,
     due_at      INTEGER NOT NULL,
+    place       TEXT    NOT NULL,   -- where a run that it completes queues
     is_batch    INTEGER NOT NULL,   -- at due_at: 1 a run takes what is there, 0 the artifact has waited in vain
     PRIMARY KEY (tenant, agent, key, type, seq)
 ) WITHOUT ROWID;

@@ -178,6 +178,66 @@ def test_check_shows_flows_and_workflows_and_warns(flockd: Flockd, app: App) -> 
     assert [warning.split()[:2] for warning in shown["warnings"]] == [["agent", "my_agent"]]
 
 
+GATHERED = """
+from pydantic import BaseModel
+from flockd import BatchSpec, Cron, Every, Flock, JoinSpec
+
+flock = Flock(name="desk")
+
+class Order(BaseModel):
+    id: str
+
+class Payment(BaseModel):
+    order: str
+
+@flock.agent(join=JoinSpec(by={"Order": "id", "Payment": "order"}, within="1h"))
+def ship(order: Order, payment: Payment) -> None: ...
+
+@flock.agent(batch=BatchSpec(size=10, timeout="30s", by="id"))
+def count(orders: list[Order]) -> None: ...
+
+@flock.agent(schedule=Every("5m"))
+def sweep() -> Order: ...
+
+flock.schedule("nightly", Cron("0 2 * * *"), publish=Payment(order="x"))
+"""
+
+
+def test_check_shows_joins_batches_and_timers(flockd: Flockd, app: App) -> None:
+    Path("desk.py").write_text(GATHERED, "utf-8")
+    result = flockd("check", "desk:flock")
+    assert (result.exit_code, result.stderr) == (0, "")
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in result.stdout.splitlines()]
+    cells = [row[1] for row in rows if len(row) == 4]
+    ship = cells.index("Order and")
+    assert cells[ship : ship + 4] == ["Order and", "Payment", "by Order.id = Payment.order", "within 3600 s"]
+    count = cells.index("Order,")
+    assert cells[count : count + 3] == ["Order,", "10 at once of one id,", "or after 30 s"]
+    assert ["sweep", "nothing", "Order", ""] in rows
+    assert ["sweep", "starts sweep", "every 5m"] in rows
+    assert ["nightly", "publishes Payment", "cron 0 2 * * * (UTC)"] in rows
+    shown = json.loads(flockd("check", "desk:flock", "--json").stdout)
+    assert [agent["subscriptions"] for agent in shown["agents"]] == [
+        [
+            {
+                "types": ["Order", "Payment"],
+                "mode": "all",
+                "join": {"by": {"Order": "id", "Payment": "order"}, "within_seconds": 3600},
+            }
+        ],
+        [{"types": ["Order"], "mode": "all", "batch": {"size": 10, "timeout_seconds": 30, "by": "id"}}],
+        [],
+    ]
+    assert shown["timers"] == [
+        {"name": "sweep", "schedule": "every 5m", "target": {"publish": None, "run": "sweep"}},
+        {
+            "name": "nightly",
+            "schedule": "cron 0 2 * * * (UTC)",
+            "target": {"publish": "Payment", "run": None},
+        },
+    ]
+
+
 @pytest.mark.parametrize(
     ("field", "word"),
     [
