@@ -7,6 +7,11 @@ export class Refusal extends Error {
     this.status = problem.status ?? 0;
     this.errors = problem.details?.errors ?? [];
   }
+
+  /** Whether the same request may succeed later: nothing answered, or a server said that it could not. */
+  get passing() {
+    return this.status === 0 || this.status >= 500;
+  }
 }
 
 /** GET a path of the API, as it is now. Raises Refusal. */

@@ -10,6 +10,7 @@ import { counted, detailOfRun, shortId, toneOf } from "./words.js";
 
 const RESULTS_MAX = 100;
 const REFRESH_MS = 150;
+const RETRY_MS = 1_000;
 
 export class Followed {
   #panel = byId("followed");
@@ -71,7 +72,10 @@ export class Followed {
       ]);
       if (correlation === this.#correlation) this.#draw(status, runs.runs, artifacts.items);
     } catch (refusal) {
-      if (correlation === this.#correlation) this.#summary.textContent = refusal.message;
+      if (correlation !== this.#correlation) return;
+      this.#summary.textContent = refusal.message;
+      // No further event may come to look again at.
+      if (refusal.passing) setTimeout(this.#refresh, RETRY_MS);
     }
   }
 

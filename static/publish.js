@@ -29,7 +29,7 @@ export class PublishForm {
     });
   }
 
-  /** Read the types and agents, and offer them: what wakes agents first, and of that what no agent makes itself. */
+  /** Read the types and agents, and offer them: first what wakes agents and is there for people to publish. */
   async load() {
     let types, agents;
     try {
@@ -51,10 +51,12 @@ export class PublishForm {
       }
     }
     const sorted = [...this.#types.keys()].sort();
+    // Agents may make a type that people publish too; its author says so by giving examples.
+    const begins = (name) => this.#woken.has(name) && (!made.has(name) || hasExample(this.#types.get(name)));
     const groups = [
-      ["Start here", sorted.filter((name) => this.#woken.has(name) && !made.has(name))],
-      ["Made by agents", sorted.filter((name) => made.has(name))],
-      ["Others", sorted.filter((name) => !this.#woken.has(name) && !made.has(name))],
+      ["Start here", sorted.filter(begins)],
+      ["Made by agents", sorted.filter((name) => made.has(name) && !begins(name))],
+      ["Others", sorted.filter((name) => !made.has(name) && !begins(name))],
     ].filter(([, members]) => members.length > 0);
     this.#type.replaceChildren(
       ...groups.map(([label, members]) =>
@@ -67,7 +69,7 @@ export class PublishForm {
   #choose() {
     const type = this.#types.get(this.#type.value);
     this.#submit.disabled = type === undefined;
-    this.#example.hidden = !type?.schema.examples?.length;
+    this.#example.hidden = !hasExample(type);
     if (!type) return;
     const woken = this.#woken.get(type.name) ?? [];
     this.#wakes.textContent = woken.length
@@ -145,4 +147,8 @@ export class PublishForm {
     this.#error.textContent = message;
     this.#error.hidden = message === "";
   }
+}
+
+function hasExample(type) {
+  return Boolean(type?.schema.examples?.length);
 }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 from playwright.async_api import Page, Route, expect
+
+from flockd.demo.agents import flock
 
 from .conftest import Daemon
 
@@ -67,7 +71,7 @@ async def test_a_submission_is_published_and_its_review_arrives_live(live: Page)
 async def test_the_page_says_whose_it_is_and_who_is_there(live: Page) -> None:
     await expect(live).to_have_title("demo · flockd")
     agents = live.get_by_role("region", name="Agents").get_by_role("listitem")
-    await expect(agents).to_have_count(4)
+    await expect(agents).to_have_count(len(flock.agents()))
     await expect(agents.filter(has_text="code_reviewer")).to_contain_text(
         "BugAnalysis + ComplexityReport → CodeReview"
     )
@@ -76,15 +80,56 @@ async def test_the_page_says_whose_it_is_and_who_is_there(live: Page) -> None:
 async def test_the_form_offers_what_wakes_agents_and_its_example(live: Page) -> None:
     await expect(live.get_by_label("Type")).to_have_value("CodeSubmission")
     assert await live.locator("#publish-type optgroup").first.locator("option").all_text_contents() == [
-        "CodeSubmission",
+        "CodeSubmission",  # agents make it too, but it has examples for people
+        "MyAgentInput",
+        "PoemRequest",
+        "Requirements",
+        "ReviewRequest",
+        "StartAgentInput",
         "TextAnalyzerInput",
     ]
+    assert {"Plan", "GeneratedCode"} <= set(
+        await live.locator("#publish-type optgroup[label='Made by agents'] option").all_text_contents()
+    )
     await live.get_by_label("Type").select_option("TextAnalyzerInput")
     await expect(live.locator("#publish-wakes")).to_have_text("Wakes 1 agent: text_analyzer")
     await live.get_by_role("button", name="Fill in the example").click()
     await live.get_by_role("button", name="Publish").click()
     result = live.locator("details[data-type='TextAnalyzerOutput'] pre")
     await expect(result).to_contain_text('"sentiment": "positive"')
+
+
+async def test_what_comes_of_a_publication_stands_below_the_form_on_a_phone(live: Page) -> None:
+    await live.set_viewport_size({"width": 390, "height": 800})
+    await submit(live, code=BUGGY)
+    await expect(live.locator("#followed").get_by_role("status")).to_have_text("completed")
+    tops = [
+        await live.get_by_role("region", name=name).evaluate("region => region.getBoundingClientRect().top")
+        for name in ("Publish an artifact", "Your CodeSubmission", "Live feed", "Agents")
+    ]
+    assert tops == sorted(tops)
+    assert await live.evaluate("() => document.documentElement.scrollWidth") == 390
+
+
+async def test_a_workflow_that_could_not_be_read_is_read_again(live: Page) -> None:
+    """Also when its last event is over, so that nothing else rings."""
+    refused: asyncio.Queue[str] = asyncio.Queue()
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=502, body="no upstream")
+        refused.put_nowait(route.request.url)
+
+    await live.route("**/api/v1/correlations/*/status", refuse)
+    await submit(live, code=BUGGY)
+    await ended(live, 1)
+    await expect(live.locator("#followed-summary")).to_have_text("The daemon answered 502")
+    while not refused.empty():
+        refused.get_nowait()
+    async with asyncio.timeout(20):
+        for _ in range(3):  # one may be on its way, and one be rung by the last event
+            await refused.get()
+    await live.unroute("**/api/v1/correlations/*/status")
+    await expect(live.locator("#followed").get_by_role("status")).to_have_text("completed")
 
 
 async def test_a_bad_field_shows_its_error_and_stores_nothing(live: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,16 @@ async def test_an_agent_that_joins_takes_objects_as_cells(api: Served) -> None:
     assert bad["error"].startswith("inputs.Left")
 
 
+async def test_headings_without_end_are_looked_at_once(api: Served) -> None:
+    """Each against all others would take hours for what a body may hold."""
+    many = ",".join(f"h{n}" for n in range(90_000))
+    async with asyncio.timeout(20):
+        details = await refused(api, f"{many}\nx\n")
+        assert len(details["issue"]) < 400
+        details = await refused(api, f"{many},h0\nx\n")
+        assert details["issue"] == "The heading h0 stands twice"
+
+
 # -- files --------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +217,7 @@ async def test_what_is_no_csv_file_is_refused(api: Served, files: Path) -> None:
         "pipe": "is not a file",
         "latin.csv": "not UTF-8",
         "x" * 300: "File name too long",
+        "x" * 1_500: "File name too long",
         "headings.csv": "no rows",
         "empty.csv": "headings",
     }
@@ -213,6 +225,7 @@ async def test_what_is_no_csv_file_is_refused(api: Served, files: Path) -> None:
         details = await refused(api, name)
         assert details["field"] == "batch_inputs", name
         assert words in details["issue"], (name, details["issue"])
+        assert len(details["issue"]) < 300
 
 
 async def test_a_file_that_is_too_large(api: Served, files: Path) -> None:

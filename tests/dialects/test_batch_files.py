@@ -228,6 +228,7 @@ async def test_a_path_that_leaves_the_folder_is_refused(api: Served, files: Path
         body = {"agent_name": "my_agent", "batch_inputs": [{"query": "x"}], "write_to_csv": name}
         problem = (await api.post("/run/batch", body)).problem(400, "INVALID_INPUT")
         assert problem["details"]["field"] == "write_to_csv", name
+        assert len(problem["detail"]) < 300
     assert (await api.get("/api/v1/correlations")).ok()["total"] == 0
 
 

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from flockd import Flock
 from tests.api.conftest import TIME, UUID7
 
 from .conftest import Serve, Served
-from .run_flocks import Gate, make_flock
+from .run_flocks import Gate, Processed, Query, make_flock
 
 FIELDS = [
     "batch_id",
@@ -208,6 +209,28 @@ async def test_a_batch_without_a_success_has_failed(api: Served, items: Any) -> 
     assert batch["completed_items"] == len(items)
 
 
+async def test_a_batch_whose_only_failed_item_is_retried_has_completed(serve: Serve) -> None:
+    flock, works = Flock(name="mended"), asyncio.Event()
+
+    @flock.agent
+    async def hesitant(query: Query) -> Processed:
+        """Fails until it works."""
+        if not works.is_set():
+            raise RuntimeError("not yet")
+        return Processed(result=query.query)
+
+    api = await serve(flock)
+    batch = await done(api, "hesitant", [{"query": "x"}])
+    assert (batch["status"], batch["error"]) == ("failed", "No item of the batch succeeded.")
+    works.set()
+    (run,) = (await api.get("/api/v1/runs?state=dead")).ok()["runs"]
+    (await api.post(f"/api/v1/runs/{run['id']}/retry")).ok()
+    await api.ended(run["correlation_id"])
+    batch = await get(api, batch)
+    assert (batch["status"], batch["error"], batch["failed_items"]) == ("completed", None, 0)
+    assert batch["results"] == [{"result": "x"}]
+
+
 async def test_an_item_that_publishes_nothing_has_succeeded(api: Served) -> None:
     batch = await done(api, "silent", [{"count": 1}])
     assert (batch["status"], batch["results"], batch["failed_items"]) == ("completed", [None], 0)
@@ -310,6 +333,13 @@ async def test_what_is_refused_names_its_field_and_stores_nothing(
     assert problem["details"]["field"] == field
     assert said in problem["details"]["issue"]
     assert await total(api, "correlations") == 0
+
+
+async def test_problems_without_end_are_not_all_listed(api: Served) -> None:
+    for field in ("input_mapping", "static_inputs"):
+        body = {"agent_name": "my_agent", "batch_inputs": [{}], field: {f"k{n}": "none" for n in range(500)}}
+        errors = (await api.post("/run/batch", body)).problem(400, "INVALID_INPUT")["details"]["errors"]
+        assert [error["field"] for error in errors] == [f"{field}.k{n}" for n in range(100)]
 
 
 @pytest.mark.parametrize("missing", ["agent_name", "batch_inputs"])

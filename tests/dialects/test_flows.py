@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from flockd import Flock
 from flockd.domain.identity import new_id
 from tests.api.conftest import TIME, UUID7
 
 from .conftest import Serve, Served
-from .flow_flock import Gate, make_flock
+from .flow_flock import Gate, PoemFlow, PoemRequest, PoemResult, make_flock
 
 POEM = "/api/v1/poem-flow"
 
@@ -236,6 +237,19 @@ async def test_a_chosen_id(api: Served) -> None:
     )
     assert problem["details"]["field"] == "X-Correlation-ID"
     assert (await api.get("/api/v1/executions")).ok()["total"] == 1
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi-3.0.json"])
+async def test_no_name_of_a_flow_takes_an_operation_of_another_route(serve: Serve, path: str) -> None:
+    flock = Flock(name="namesakes")
+    for name in ("workflow", "custom", "workflow_v2", "execution", "poem_flow", "poemFlow"):
+        flock.flow(PoemFlow, name=name, request=PoemRequest, result=PoemResult)
+    document = (await (await serve(flock)).get(path)).ok()
+    validate(document)
+    ids = [
+        operation["operationId"] for methods in document["paths"].values() for operation in methods.values()
+    ]
+    assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/openapi-3.0.json"])

@@ -95,6 +95,17 @@ async def test_what_waits_for_a_place_is_pending_and_what_was_begun_never_again(
     assert (len(running), total.count) == (4, 4)
 
 
+async def test_what_waits_for_a_daemon_that_has_its_flow_is_pending(board: Flows, reads: Reads) -> None:
+    executed = [board.execute("poem_flow") for _ in range(5)]
+    board.connection.execute("UPDATE runs SET state = 'waiting' WHERE state = 'ready'")
+    assert (await found(reads, executed[4])).status == "pending"
+    for flow_name in (None, "poem_flow"):
+        pending, total = await reads.executions(flow=flow_name, status=ExecutionStatus.pending, limit=10)
+        assert ([one.correlation.id for one in pending], total.count) == ([executed[4].correlation_id], 1)
+        running, total = await reads.executions(flow=flow_name, status=ExecutionStatus.running, limit=10)
+        assert (len(running), total.count) == (4, 4)
+
+
 async def test_the_ways_to_fail(board: Flows, reads: Reads) -> None:
     broke, stopped, ended = (board.execute("poem_flow") for _ in range(3))
     board.fail(board.run_of(broke))

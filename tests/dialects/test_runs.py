@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from flockd.api.keys import READS
 from tests.api.conftest import TIME, UUID7
 
 from .conftest import Serve, Served
@@ -170,6 +171,24 @@ async def test_a_cancelled_run_has_failed(api: Served, gate: Gate) -> None:
     assert (await api.get(f"/run/{active['id']}")).ok() == answer
 
 
+async def test_a_run_that_is_cancelled_while_it_is_looked_at(
+    api: Served, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = (await run(api, "holder", {"n": 1}, async_run=True))["run_id"]
+    await gate.until_entered(1)
+    reads = api.app[READS]
+    look = reads.runs
+
+    async def cancelled_meanwhile(**wanted: Any) -> Any:
+        if wanted == {"correlation_id": run_id, "limit": 1}:
+            (await api.post(f"/api/v1/correlations/{run_id}/cancel")).ok()
+        return await look(**wanted)
+
+    monkeypatch.setattr(reads, "runs", cancelled_meanwhile)
+    answer = (await api.get(f"/run/{run_id}")).ok()
+    assert (answer["status"], answer["error"]) == ("failed", "Cancelled")
+
+
 async def test_only_runs_are_found_as_runs(api: Served) -> None:
     native = await api.publish("Query", {"query": "x"})
     batch = (await api.post("/run/batch", {"agent_name": "my_agent", "batch_inputs": [{"query": "x"}]})).ok()
@@ -284,6 +303,9 @@ async def test_an_id_of_other_work_is_a_conflict(api: Served) -> None:
     headers = {"X-Correlation-ID": native["correlation_id"]}
     body = {"agent_name": "my_agent", "inputs": {"query": "x"}}
     (await api.post("/run/agent", body, headers)).problem(409, "CONFLICT")
+    mine = (await api.post("/run/agent", body)).ok()
+    (await api.post("/run/agent", body, {"X-Correlation-ID": mine["run_id"]})).problem(409, "CONFLICT")
+    (await api.post("/run/agent", {"agent_name": "nobody"}, headers)).problem(409, "CONFLICT")
     problem = (await api.post("/run/agent", body, {"X-Correlation-ID": "me"})).problem(400, "INVALID_INPUT")
     assert problem["details"]["field"] == "X-Correlation-ID"
 

@@ -132,6 +132,9 @@ async def test_the_second_version_is_strict_and_tells_more(api: Served) -> None:
     problem = (await api.post("/api/v2/execute-workflow", unknown)).problem(400, "INVALID_INPUT")
     assert problem["details"]["field"] == "configuration.langauge"
     assert problem["details"]["issue"] == "Unknown field; did you mean language?"
+    many = {**CODE, "configuration": {f"k{n}": n for n in range(500)}}
+    problem = (await api.post("/api/v2/execute-workflow", many)).problem(400, "INVALID_INPUT")
+    assert len(problem["details"]["errors"]) == 100
     answer = (await api.post("/api/v2/execute-workflow", {**CODE, "configuration": {"files": 3}})).ok()
     artifact = (await api.get(f"/api/v1/artifacts/{answer['artifact_id']}")).ok()
     assert (artifact["seq"], artifact["payload"]["files"]) == (answer["seq"], 3)

@@ -164,6 +164,22 @@ async def test_a_failed_session_is_followed_into_its_next_round(api: Served, sta
         await follower.until("final_result")
 
 
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_board_that_is_emptied_ends_it_with_an_error(api: Served, stage: Stage, over: bool) -> None:
+    session_id = await start(api)
+    async with follow(api, session_id) as follower:
+        await follower.until("progress")
+        if over:
+            stage.open()
+            await follower.until("final_result")
+        (await api.post("/api/v1/admin/reset", {"confirm": True})).ok()
+        assert await follower.closed() == 1000
+        last = follower.heard[-1]
+        assert (last["type"], last["session_id"]) == ("error", session_id)
+        assert "emptied" in last["error"]
+        assert last["seq"] >= follower.heard[-2]["seq"]
+
+
 async def test_other_work_is_not_told(api: Served, stage: Stage) -> None:
     session_id = await start(api, workflow_type="chore")
     async with follow(api, session_id, "?close=true") as follower:
