@@ -56,7 +56,7 @@ class After(_Kind):
     """No agent sees it until its time is over; then who `then` says. It wakes agents when it becomes visible."""
 
     kind: Literal["After"] = "After"
-    ttl: Annotated[float, BeforeValidator(_ttl), Field(gt=0, le=_TTL_MOST_SECONDS, allow_inf_nan=False)]
+    ttl: Annotated[float, Field(gt=0, le=_TTL_MOST_SECONDS, allow_inf_nan=False), BeforeValidator(_ttl)]
     """In seconds; may be written as a duration ("30s", "2h", ISO 8601)."""
     then: _Settled = Public()
 

@@ -1,12 +1,13 @@
-"""A daemon of its own, a client and a tail for each test of the process."""
+"""A daemon of its own, a client and a tail for each test of the process; a machine for each page that is tried."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from .client import Client
 from .daemon import Daemon
+from .machine import Machine
 from .tail import Tail
 
 
@@ -31,3 +32,11 @@ async def tail(daemon: Daemon) -> AsyncIterator[Tail]:
     """A watcher of that daemon's log, over all its lives."""
     async with Tail(daemon) as tail:
         yield tail
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """Where the commands of a page are tried."""
+    machine = Machine(tmp_path)
+    yield machine
+    machine.close()

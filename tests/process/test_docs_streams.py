@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from flockd.domain.event import EventKind
 
 from .daemon import ROOT
-from .test_readme import ADDRESS, VARIES, Machine
+from .machine import ADDRESS, Machine, plain
 
 TEXT = (ROOT / "docs" / "streams.md").read_text("utf-8")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -45,13 +45,6 @@ def blocks() -> Iterator[Block]:
     for (language, text), (following, output) in zip(found, [*found[1:], ("", "")], strict=True):
         assert language in LANGUAGES, f"the test does not know {language}"
         yield Block(language, text.strip(), plain(output) if following == "text" else [])
-
-
-def plain(output: str) -> list[str]:
-    """What was printed, as it may be compared."""
-    for pattern, word in VARIES:
-        output = re.sub(pattern, word, output, flags=re.MULTILINE)
-    return [line.rstrip() for line in output.splitlines() if line.strip()]
 
 
 def like(shown: Any, got: Any) -> bool:
@@ -171,13 +164,6 @@ class Reader:
         """With the workflow that was published last."""
         assert self.correlation_id or CORRELATION_ID not in text
         return text.replace(CORRELATION_ID, self.correlation_id)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
-    yield machine
-    machine.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from flockd.domain.event import EventKind
 from flockd.domain.filter import EVERYTHING
+from flockd.streams import pump
 from flockd.streams.connection import Connection, Medium
 from flockd.streams.encode import SSE
 from flockd.streams.subscription import Subscription
@@ -166,6 +167,22 @@ async def test_the_texts_of_many_runs_wait_for_room_too(world: World, join: Join
     assert socket.most <= 2 * BUFFER_BYTES
     await take_all(socket)
     assert texts(socket) == [(0, "x" * 500)] * 50
+
+
+async def test_the_loop_goes_on_between_readers_who_take_long_to_serve(
+    world: World, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "_HOLD_SECONDS", 0.0)
+    sockets = [join() for _ in range(5)]
+    await turns()
+    writes: list[int] = []
+    turn = 0
+    for socket in sockets:
+        monkeypatch.setattr(socket, "write", lambda _data: writes.append(turn))
+    world.happen(1)
+    for turn in range(20):  # noqa: B007 - what the writes note
+        await asyncio.sleep(0)
+    assert len(set(writes)) == len(sockets)
 
 
 async def test_an_emptied_log_is_not_read_over_and_over_until_the_hub_is_told() -> None:
