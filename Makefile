@@ -10,13 +10,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-# Arguments for serve, test and bench: make serve ARGS="agents:flock --port 9000", make test ARGS="-k idempotency"
+# Arguments for serve, test, bench, chaos and soak: make serve ARGS="agents:flock --port 9000", make test ARGS="-k idempotency"
 ARGS ?=
 # How often `make chaos` kills the daemon.
 N ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format types bench chaos docker clean
+.PHONY: help serve test lint format types bench chaos soak docker clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(INSTALLED) ## measure this machine: ratios to a ceiling taken in the sa
 
 chaos: $(TEST_INSTALLED) ## kill -9 the daemon under load N times (make chaos N=500) and check that nothing is lost
 	FLOCKD_CHAOS_KILLS=$(N) $(BIN)/python -X dev -m pytest -s tests/process/test_chaos.py $(ARGS)
+
+soak: $(TEST_INSTALLED) ## a crowd of watchers for as long as it takes, over kills: everyone must get the log (ARGS="--events 100000")
+	$(BIN)/python -m bench.soak $(ARGS)
 
 docker: ## build the image flockd
 	docker build --tag flockd .

@@ -9,6 +9,7 @@ separate client process (`load.py`) drives both with requests that are made befo
     pages.py         list pages at 1 k, 100 k and 1 M artifacts
     startup.py       start to ready, idle memory
     fanout.py        one event to many subscribers, replay, a reader that stalls
+    match.py         the agents that an artifact wakes, the next run of many lanes
 
     flock.py         the agents that are measured
     ceiling.py       the bare server

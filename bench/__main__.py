@@ -12,6 +12,7 @@ from bench.client import Client
 from bench.fanout import measure_fanout
 from bench.latency import measure_hops, measure_start
 from bench.machine import look_at_machine
+from bench.match import measure_match
 from bench.pages import measure_pages
 from bench.report import Row
 from bench.rounds import Bench
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[Bench], list[Row]]] = {
     "pages": measure_pages,
     "startup": measure_startup,
     "fanout": measure_fanout,
+    "match": measure_match,
 }
 
 

@@ -35,7 +35,9 @@ class PauseCorrelation:
             )
             self._pause_runs(state, correlation)
             for item in [one for one in state.correlations.values() if one.batch_id == correlation.id]:
-                if item.state is CorrelationState.active and item.paused is not self.paused:
+                if item.state is not CorrelationState.active or item.round > 1:
+                    continue  # a later round is work of its own, as for cancelling
+                if item.paused is not self.paused:
                     item.paused = self.paused
                     state.changed_correlations[item.id] = item
                     self._pause_runs(state, item)

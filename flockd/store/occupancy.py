@@ -94,11 +94,12 @@ class Occupancy:
         return min(free, agent.rate.starts - new - len(self._known(agent.name, agent.rate, now)))
 
     def free_again_at(self, agent: Agent, now: int) -> int | None:
-        """When the rate of an agent lets one more start, by what is committed; None where it does so now."""
+        """When the rate of an agent lets one more start; None where it does so now."""
         if agent.rate is None:
             return None
         known = self._known(agent.name, agent.rate, now)
-        return None if len(known) < agent.rate.starts else known[0] + agent.rate.period_ms
+        free = agent.rate.starts - len(known) - sum(started is agent for started, _ in self._new_starts)
+        return None if free > 0 else min([*known, now]) + agent.rate.period_ms
 
     def _known(self, agent: str, rate: Rate, now: int) -> list[int]:
         """Committed starts within the period that ends now. Of a clock that was set back, what is to come counts not.
@@ -133,8 +134,10 @@ class Occupancy:
         self.ready.commit()
         self._before = (self.clock, self.paused)
         for agent, at in self._new_starts:
-            if agent.rate is not None:
-                self.starts.setdefault(agent.name, deque(maxlen=agent.rate.starts)).append(at)
+            known = self.starts.setdefault(agent.name, deque())
+            known.append(at)
+            while agent.rate is not None and len(known) > agent.rate.starts:
+                known.popleft()
         self._new_starts.clear()
 
     def rollback(self) -> None:

@@ -168,11 +168,11 @@ BATCHES = (
     ),
     _Check(
         "SELECT id, state FROM (SELECT b.id AS id, ifnull(c.state, 'missing') AS state, c.reason AS reason, "
-        "b.completed >= b.total AS is_over, EXISTS (SELECT 1 FROM batch_items i WHERE i.batch = b.id "
+        "c.round AS round, b.completed >= b.total AS is_over, EXISTS (SELECT 1 FROM batch_items i WHERE i.batch = b.id "
         "AND i.state = 'running') AS works FROM batches b LEFT JOIN correlations c ON c.id = b.id) "
         "WHERE state = 'missing' OR (is_over AND works) "
-        "OR (NOT is_over AND (state = 'completed' OR (state = 'failed' AND reason IS NULL) "
-        "OR (state = 'active') <> works))",
+        "OR (NOT is_over AND CASE WHEN round > 1 THEN works ELSE state = 'completed' "
+        "OR (state = 'failed' AND reason IS NULL) OR (state = 'active') <> works END)",
         "Batch {0} is {1}, which its items do not bear out.",
     ),
 )

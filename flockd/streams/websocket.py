@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, cast
 
-from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+from aiohttp import HttpVersion11, WSCloseCode, WSMsgType, hdrs, web
 
 from flockd.errors import Forbidden, InvalidInput, UpgradeRequired
 from flockd.streams.connection import Connection, Medium
@@ -34,6 +34,8 @@ def check_upgrade(request: web.Request) -> None:
     refuse. What is no browser sends no Origin.
     """
     headers = request.headers
+    if request.method != hdrs.METH_GET or request.version < HttpVersion11:
+        raise UpgradeRequired
     if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
         raise UpgradeRequired
     if headers.get(hdrs.SEC_WEBSOCKET_VERSION) not in _VERSIONS:

@@ -47,6 +47,17 @@ async def test_what_asks_for_no_websocket_is_told_to(api: Api, headers: dict[str
     assert "Upgrade: websocket" in problem["detail"]
 
 
+@pytest.mark.parametrize("line", ["HEAD {path} HTTP/1.1", "GET {path} HTTP/1.0"])
+async def test_only_a_get_of_http_1_1_is_upgraded(api: Api, line: str) -> None:
+    url = api.client.make_url(PATH)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in UPGRADE.items())
+    writer.write(f"{line.format(path=PATH)}\r\nHost: {url.authority}\r\n{headers}\r\n".encode())
+    async with asyncio.timeout(LIMIT_SECONDS):
+        assert b" 426 " in await reader.readline()
+    writer.close()
+
+
 async def test_a_handshake_that_is_none_is_refused(api: Api) -> None:
     for key in ("short", "\u00e9", "=" * 24):
         (await api.get(PATH, **UPGRADE | {"Sec-WebSocket-Key": key})).problem(400, "INVALID_INPUT")

@@ -12,7 +12,7 @@ import pytest
 from flockd.dialects.runs.batch_folder import BatchFolder
 
 from .conftest import Serve, Served
-from .run_flocks import Gate, make_flock
+from .run_flock import Gate, make_flock
 
 
 @pytest.fixture

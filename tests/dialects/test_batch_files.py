@@ -16,7 +16,7 @@ from flockd.api.keys import BOARD, HUB, READS
 from flockd.dialects.runs.batch_files import BatchFiles
 
 from .conftest import LIMIT_SECONDS, Serve, Served
-from .run_flocks import Gate, make_flock
+from .run_flock import Gate, make_flock
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from flockd import Flock
 from tests.api.conftest import TIME, UUID7
 
 from .conftest import Serve, Served
-from .run_flocks import Gate, Processed, Query, make_flock
+from .run_flock import Gate, Processed, Query, make_flock
 
 FIELDS = [
     "batch_id",

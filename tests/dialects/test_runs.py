@@ -12,7 +12,7 @@ from flockd.api.keys import READS
 from tests.api.conftest import TIME, UUID7
 
 from .conftest import Serve, Served
-from .run_flocks import Gate, make_flock
+from .run_flock import Gate, make_flock
 
 FIELDS = ["run_id", "status", "result", "started_at", "completed_at", "error"]
 KEY = {"X-Idempotency-Key": "run 17"}

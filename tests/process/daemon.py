@@ -41,6 +41,7 @@ class Daemon:
     ) -> None:
         """`folder` becomes the working directory; the store is `flockd.db` in it, or the file `store`."""
         self.folder = folder
+        self.flock = FLOCK
         self.interpreter = interpreter
         self.file = store or folder / "flockd.db"
         self.url = ""
@@ -95,7 +96,7 @@ class Daemon:
         """Start it as `start` does, but do not wait: the future is done at the ready line, if it comes."""
         assert self._watch is None or self._watch.done(), "the daemon is still running"
         process = await asyncio.create_subprocess_exec(
-            *(*self.interpreter, *program, "serve", FLOCK, "--port", "0", "--store", self.store),
+            *(*self.interpreter, *program, "serve", self.flock, "--port", "0", "--store", self.store),
             *arguments,
             cwd=self.folder,
             env=environment() | dict(settings or {}),

@@ -25,6 +25,9 @@ WATCHES = ("flockd tail", "curl -sN")
 SESSION_ID = "$SESSION_ID"
 """What a reader takes from the answer to the command before."""
 
+PROGRESS = re.compile(r"^\d+ of \d+ items\n", re.MULTILINE)
+"""How far a batch is: a bar on a terminal, and here as many lines as there is time for."""
+
 
 class Step(NamedTuple):
     """A file to save, or a command and what it prints."""
@@ -62,7 +65,7 @@ def test_the_commands_print_what_is_shown(machine: Machine) -> None:
         elif command.startswith(WATCHES):
             printed = machine.watch(command, shown.total())
         else:
-            printed = machine.run(command)
+            printed = PROGRESS.sub("", machine.run(command))
         assert shown, f"the README does not show what this prints:\n{command}\n\n{printed}"
         assert Counter(plain(printed)) == shown, command
     machine.stop()

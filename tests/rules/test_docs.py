@@ -8,7 +8,9 @@ from pydantic import BaseModel
 
 from flockd.api.metrics import BoardFigures, Metrics
 from flockd.config import Config
+from flockd.domain.event import EventKind
 from flockd.domain.run import TRANSITIONS
+from flockd.errors import FlockdError
 from flockd.streams.streams import StreamFigures
 
 from . import ROOT
@@ -68,8 +70,9 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
 def test_every_setting_that_is_named_is_there(page: Path) -> None:
     sections = {name: type(value).model_fields for name, value in Config() if isinstance(value, BaseModel)}
     named = re.findall(rf"`({'|'.join(sections)})\.([a-z_]+)(?: = [^`]*)?`", prose(page))
-    unknown = [f"{section}.{name}" for section, name in named if name not in sections[section]]
-    assert [name for name in unknown if not _exists(name)] == []
+    unknown = {f"{section}.{name}" for section, name in named if name not in sections[section]}
+    of_others = {name for name in unknown if name.endswith(".py") or _exists(name)} | set(EventKind)
+    assert unknown - of_others == set()
 
 
 def test_every_page_is_listed() -> None:
@@ -95,6 +98,16 @@ def test_every_metric_is_explained() -> None:
     )  # fmt: skip
     there = set(re.findall(r"^# TYPE (\w+)", Metrics().render(figures).decode(), re.MULTILINE))
     assert set(re.findall(r"^\| `((?:flockd|blackboard)_\w+)` \|", OPERATIONS, re.MULTILINE)) == there
+
+
+def test_every_error_is_explained() -> None:
+    text = (ROOT / "docs" / "http.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d{3}) \| (`[^|]*`) \|", text, re.MULTILINE)
+    told = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
+    there = {FlockdError, *FlockdError.__subclasses__()}
+    while deeper := {narrower for one in there for narrower in one.__subclasses__()} - there:
+        there |= deeper
+    assert told == {(error.status, error.code) for error in there}
 
 
 def test_the_chart_shows_how_runs_move() -> None:
