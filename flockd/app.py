@@ -154,7 +154,7 @@ class Daemon:
             )
             app[BOARD], app[READS], app[HUB], app[STREAMS] = board, reads, self.hub, self.streams
             app[BATCH_FILES] = await stack.enter_async_context(
-                BatchFiles(self.hub, reads, folder=config.batch.dir, pending=self.path.parent / "batch_files")
+                BatchFiles(self.hub, board, folder=config.batch.dir)
             )
             self.writer.start()
             await self._recover()

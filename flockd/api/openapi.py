@@ -40,7 +40,10 @@ _PART = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 _PARTS: dict[str, Json] = {
     "artifact_id": {"description": "The id of an artifact.", "schema": {"type": "string", "format": "uuid"}},
     "run_id": {"description": "The id of a run.", "schema": {"type": "string", "format": "uuid"}},
-    "correlation_id": {"description": "The id of a workflow.", "schema": {"type": "string", "format": "uuid"}},
+    "correlation_id": {
+        "description": "The id of a workflow.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
     "execution_id": {
         "description": "The id of an execution.",
         "schema": {"type": "string", "format": "uuid"},

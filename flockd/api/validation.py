@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, TypeVar, get_args
 
 from multidict import MultiMapping
@@ -12,6 +13,9 @@ from pydantic_core import ErrorDetails
 from flockd.errors import FieldProblem, InvalidInput, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
+
+PROBLEMS_MOST = 100
+"""Bad fields that one answer names: the first ones."""
 
 
 def validated(model: type[Model], value: Any, prefix: str = "") -> Model:
@@ -42,7 +46,9 @@ def validated_query(model: type[Model] | None, given: MultiMapping[str]) -> Mode
 
 def _problems(model: type[BaseModel], invalid: ValidationError, prefix: str) -> list[FieldProblem]:
     found = []
-    for error in invalid.errors(include_url=False, include_context=False, include_input=False):
+    for error in islice(
+        invalid.errors(include_url=False, include_context=False, include_input=False), PROBLEMS_MOST
+    ):
         path = ".".join([*filter(None, [prefix]), *map(str, error["loc"])])
         if error["type"] == "extra_forbidden":
             found.append(_unknown(path, _names_beside(model, error)))

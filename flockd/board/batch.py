@@ -31,6 +31,7 @@ class StartBatch:
     options: bytes
     priority: Priority | None = None
     idempotency: Idempotency | None = None
+    unwritten: bool = False
     inside: bool = False
 
     def needs(self) -> Needs:
@@ -50,6 +51,7 @@ class StartBatch:
         )
         correlation.open += 1
         batch = Batch(correlation.id, self.agent, self.width, len(self.items), options=self.options)
+        batch.unwritten = self.unwritten
         state.batches[correlation.id] = state.changed_batches[correlation.id] = batch
         waiting = self._store(state, batch)
         for item in waiting[: self.width]:
@@ -72,6 +74,23 @@ class StartBatch:
                 waiting.append(item)
             state.put_item(item)
         return waiting
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWritten:
+    """The results of a batch are in their file, or never will be."""
+
+    correlation_id: str
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(correlations=(self.correlation_id,))
+
+    def decide(self, state: State) -> None:
+        batch = state.batches.get(self.correlation_id)
+        if batch is not None and batch.unwritten:
+            batch.unwritten = False
+            state.changed_batches[batch.correlation_id] = batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from flockd.board.batch import Inputs, Refuse, StartBatch
+from flockd.board.batch import BatchWritten, Inputs, Refuse, StartBatch
 from flockd.board.control import (
     CancelCorrelation,
     CancelRun,
@@ -196,9 +196,11 @@ class Board:
         correlation_id: str | None = None,
         priority: Priority | None = None,
         idempotency: Idempotency | None = None,
+        unwritten: bool = False,
     ) -> Published:
         """Run one agent, and what it sets off, on each of many items, `width` of them at a time.
 
+        `unwritten`: somebody will write its results into a file, and say so (`batch_written`).
         An item that the caller or its type refuses is a failed item; so is one with the wrong inputs. Raises
         Conflict, IdempotencyMismatch, Unavailable.
         """
@@ -213,10 +215,14 @@ class Board:
             if index % 64 == 63:
                 await asyncio.sleep(0)  # a large batch lets others have the loop
         command = StartBatch(
-            correlation_id or new_id(), agent.name, checked, width, options, priority, idempotency
+            correlation_id or new_id(), agent.name, checked, width, options, priority, idempotency, unwritten
         )
         answer: Published = await self._submit(command)
         return answer
+
+    async def batch_written(self, correlation_id: str) -> None:
+        """The results of a batch are in their file, or never will be."""
+        await self._submit(BatchWritten(correlation_id))
 
     def _checked(self, publication: Publication) -> tuple[str, bytes, int]:
         """(type, payload, version) of a valid input."""

@@ -40,6 +40,8 @@ class Batch:
     """Every item before this one has begun or was refused."""
     options: bytes = b"{}"
     """JSON of whoever started it, kept and given back."""
+    unwritten: bool = False
+    """Its results are still to be written into a file."""
 
     @property
     def is_over(self) -> bool:

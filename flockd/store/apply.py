@@ -100,7 +100,7 @@ _KEYS = _Statement(
     KEY_COLUMNS,
     _or_change("digest", "body_hash, created_at, results, answer"),
 )
-_BATCHES = _Statement("batches", BATCH_COLUMNS, _or_change("id", "completed, failed, next_item"))
+_BATCHES = _Statement("batches", BATCH_COLUMNS, _or_change("id", "completed, failed, next_item, unwritten"))
 _POOLS = _Statement("pools", POOL_COLUMNS)
 _HIDDEN = _Statement("hidden", HIDDEN_COLUMNS)
 _STEPS = _Statement("steps", STEP_COLUMNS)

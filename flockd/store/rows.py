@@ -37,7 +37,7 @@ CORRELATION_COLUMNS = (
 )
 HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
-BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options"
+BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options, unwritten"
 HIDDEN_COLUMNS = "seq, correlation, depth, due_at"
 POOL_COLUMNS = "tenant, agent, key, type, seq, artifact, correlation, depth, due_at, place, is_batch"
 STEP_COLUMNS = "run, name, value, at"
@@ -139,7 +139,10 @@ def correlation_from(row: Row) -> Correlation:
 
 def batch_from(row: Row) -> Batch:
     """A batch from its BATCH_COLUMNS."""
-    return Batch(id_text(row[0]), *row[1:])
+    batch_id, agent, width, total, completed, failed, next_item, options, unwritten = row
+    return Batch(
+        id_text(batch_id), agent, width, total, completed, failed, next_item, options, bool(unwritten)
+    )
 
 
 def item_from(row: Row) -> BatchItem:
@@ -308,6 +311,7 @@ def batch_row(batch: Batch) -> Row:
         batch.failed,
         batch.next_item,
         batch.options,
+        batch.unwritten,
     )
 
 

@@ -183,6 +183,7 @@ class State:
             or self.changed_correlations
             or self.changed_keys
             or self.steps
+            or self.changed_batches
             or self.changed_timers
             or self.emptied
         )

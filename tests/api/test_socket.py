@@ -346,6 +346,7 @@ async def test_what_was_published_when_the_daemon_stopped_was_acknowledged(api: 
             assert await talker.closed() == aiohttp.WSCloseCode.GOING_AWAY
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     published = {
         frame.event.artifact.id
         for frame in hub.ring
@@ -354,4 +355,5 @@ async def test_what_was_published_when_the_daemon_stopped_was_acknowledged(api: 
     acknowledged = {
         answer["artifact_id"] for talker in talkers for answer in talker.answers if answer["type"] == "ack"
     }
-    assert published == acknowledged
+    assert published
+    assert published <= acknowledged

@@ -6,14 +6,15 @@ import asyncio
 import csv
 import io
 import logging
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from flockd.api.keys import BOARD, HUB, READS
-from flockd.dialects.runs.batch_files import BatchFiles
+from flockd.api.keys import BOARD, READS
+from flockd.dialects.runs.batch_files import BATCH_FILES
 
 from .conftest import LIMIT_SECONDS, Serve, Served
 from .run_flock import Gate, make_flock
@@ -22,11 +23,6 @@ from .run_flock import Gate, make_flock
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     return tmp_path / "files"
-
-
-@pytest.fixture
-def pending(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "batch_files"
 
 
 @pytest.fixture
@@ -59,7 +55,7 @@ def lines(path: Path) -> list[list[str]]:
     return list(csv.reader(io.StringIO(path.read_text("utf-8"), newline="")))
 
 
-async def test_the_results_are_written_in_their_order(api: Served, files: Path, pending: Path) -> None:
+async def test_the_results_are_written_in_their_order(api: Served, files: Path) -> None:
     (files / "deep").mkdir()
     batch = await start(
         api, "shower", [{"text": 'a "b", c\nd', "words": ["w"]}, {"text": "e"}], "deep/out.csv"
@@ -70,7 +66,7 @@ async def test_the_results_are_written_in_their_order(api: Served, files: Path, 
     assert '"text":"a \\"b\\", c\\nd"' in first[0]
     assert '"text":"e"' in second[0]
     assert names(files / "deep") == ["out.csv"]
-    assert names(pending) == []
+    assert await api.app[READS].unwritten_batches() == []
 
 
 @pytest.mark.parametrize(
@@ -131,16 +127,15 @@ async def test_a_restart_before_the_end(serve: Serve, api: Served, gate: Gate, f
 
 
 async def test_a_process_that_died_between_the_end_and_the_file(
-    serve: Serve, api: Served, files: Path, pending: Path
+    serve: Serve, api: Served, files: Path, tmp_path: Path
 ) -> None:
     batch = await start(api, "my_agent", [{"query": "x"}], "out.csv")
     await written(batch)
     await api.stop()
     (files / "out.csv").unlink()
     (files / f".{batch}.part").write_text("half a li")
-    (pending / batch).touch()
-    (pending / str(uuid4())).touch()
-    (pending / "notes.txt").touch()
+    with closing(sqlite3.connect(next((tmp_path / "data").glob("*.db")))) as store, store:
+        assert store.execute("UPDATE batches SET unwritten = 1").rowcount == 1
     await serve(make_flock(Gate()))
     await written(batch)
     assert lines(files / "out.csv") == [["result"], ["Processed: x"]]
@@ -194,7 +189,7 @@ async def test_a_client_that_leaves_while_it_starts_gets_its_file(
 
 
 async def test_a_board_that_is_emptied_writes_no_file(
-    api: Served, files: Path, pending: Path, gate: Gate, caplog: pytest.LogCaptureFixture
+    api: Served, files: Path, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     batch = await start(api, "holder", [{"n": 1}], "out.csv")
     await gate.until_entered(1)
@@ -202,7 +197,7 @@ async def test_a_board_that_is_emptied_writes_no_file(
         (await api.post("/api/v1/admin/reset", {"confirm": True})).ok()
         await written(batch)
     assert "no longer on the board" in caplog.text
-    assert names(files) == names(pending) == []
+    assert names(files) == []
 
 
 # -- paths --------------------------------------------------------------------------------------------------
@@ -260,11 +255,8 @@ async def test_a_folder_that_became_a_link_outside_is_not_written_to(
 
 
 async def test_what_cannot_be_written_is_tried_again(
-    api: Served, files: Path, pending: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: Served, files: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    batch = await start(api, "my_agent", [{"query": "x"}], "out.csv")
-    await written(batch)
-    (files / "out.csv").unlink()
     refusals = [OSError(28, "No space left on device")] * 2
 
     def full(part: Path, target: Path) -> None:
@@ -273,10 +265,9 @@ async def test_what_cannot_be_written_is_tried_again(
         part.rename(target)
 
     monkeypatch.setattr("flockd.dialects.runs.batch_files._finish", full)
-    parts = (api.app[HUB], api.app[READS])
+    monkeypatch.setattr(api.app[BATCH_FILES], "_retry_seconds", 0.0)
     with caplog.at_level(logging.ERROR, "flockd"):
-        (pending / batch).touch()
-        async with BatchFiles(*parts, folder=files, pending=pending, retry_seconds=0.0):
-            await written(batch)
+        batch = await start(api, "my_agent", [{"query": "x"}], "out.csv")
+        await written(batch)
     assert lines(files / "out.csv") == [["result"], ["Processed: x"]]
     assert caplog.text.count("No space left") == 2

@@ -12,6 +12,8 @@ from .tail import Event, Tail
 
 AGENTS = ("second", "hasher", "pairer", "packer", "weigher", "spender", "genie", "watchman", "sweeper")
 """Those that are paused at times."""
+RECENT = 10
+"""Requests whose workflows may still be at work."""
 
 
 class Listener(Tail):
@@ -65,25 +67,23 @@ class People:
                 await asyncio.gather(*(self._answer(question_id, value, None) for value in values))
                 await self._until_answered(question_id, choices.getrandbits(50), None)
 
-    async def pauser(self) -> None:
+    async def pauser(self, index: int) -> None:
         """Pause an agent or a workflow, let some time pass, and resume it; until the load stops."""
-        choices = random.Random(f"{self._seed}/pauser")
+        choices = random.Random(f"{self._seed}/pauser {index}")
         while not self.load.stopping:
             path = self._something(choices)
             if path is not None and await self._surely(f"{path}/pause") == 200:
                 self.pauses += 1
                 await asyncio.sleep(choices.random() * 0.5)  # the time itself is what is tried
                 assert await self._surely(f"{path}/resume") == 200
-            await asyncio.sleep(choices.random() * 0.2)
+            await asyncio.sleep(choices.random() * 0.1)
 
     def _something(self, choices: random.Random) -> str | None:
         if choices.random() < 0.5:
             return f"/api/v1/agents/{choices.choice(AGENTS)}"
-        recent = [request.workflow for request in self.load.requests[-40:] if request.workflow is not None]
-        batches = [
-            r.workflow for r in self.load.requests[-40:] if r.how == "batch" and r.workflow is not None
-        ]
-        return f"/api/v1/correlations/{choices.choice(batches or recent)}" if recent else None
+        recent = [one for one in self.load.requests[-RECENT:] if one.workflow is not None]
+        batches = [request for request in recent if request.how == "batch"]
+        return f"/api/v1/correlations/{choices.choice(batches or recent).workflow}" if recent else None
 
     async def _surely(self, path: str) -> int:
         """The status of a POST, repeated until it is answered."""

@@ -94,7 +94,7 @@ class Load:
 
     def _next(self, choices: random.Random) -> Request:
         key = str(uuid.UUID(int=choices.getrandbits(128), version=4)) if choices.random() < 0.5 else None
-        if choices.random() < 0.05:
+        if choices.random() < 0.08:
             size = choices.randint(1, BATCH_MOST)
             items = [{"type": "Weight", "payload": {"n": next(self._numbers)}} for _ in range(size)]
             return Request(items, key, "batch")

@@ -35,6 +35,7 @@ from .tail import ENDS, Event, read_log
 KILLS = int(os.environ.get("FLOCKD_CHAOS_KILLS", "20"))
 PUBLISHERS = 6
 ANSWERERS = 3
+PAUSERS = 2
 PUBLISHES_BETWEEN_KILLS = 30
 SETTINGS = {"FLOCKD_LIMITS__RUN_CRASHES": "1000", "FLOCKD_LIMITS__OFFSET_MAX": "10000000"}
 """Honest work may be killed here more often than the default allows, and the list of runs is read to its end."""
@@ -104,7 +105,8 @@ async def test_nothing_is_lost_or_doubled_by_sigkill(daemon: Daemon, client: Cli
 async def work_and_kill(daemon: Daemon, load: Load, people: People, choices: random.Random) -> None:
     """All kills, under all of the load; at its end nothing is paused."""
     async with asyncio.TaskGroup() as work:
-        work.create_task(people.pauser(), name="pauser")
+        for index in range(PAUSERS):
+            work.create_task(people.pauser(index), name=f"pauser {index}")
         for index in range(PUBLISHERS):
             work.create_task(load.publisher(index), name=f"publisher {index}")
         for _ in range(KILLS):

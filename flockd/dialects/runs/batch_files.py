@@ -14,14 +14,13 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
-from flockd.board import Published
+from flockd.board import Board, Published
 from flockd.dialects.runs.batch_folder import BatchFolder
 from flockd.dialects.runs.batch_options import BatchOptions
 from flockd.dialects.runs.batch_results import pages, result
-from flockd.domain.identity import parse_id
 from flockd.domain.result_table import ResultTable
 from flockd.errors import InvalidInput, NotFound, Unavailable
-from flockd.store.reads import ItemResult, Reads
+from flockd.store.reads import ItemResult
 from flockd.streams.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -33,31 +32,29 @@ RETRY_SECONDS = 30.0
 class BatchFiles:
     """Writes the results of batches that asked for it: whole and at once, by a rename, in the order in which they end.
 
-    For each file that is still to be written there is an empty one in `pending`, called after its batch. It is
-    there before the batch is acknowledged and goes when the results are in place, so a process that dies in
-    between leaves no file out, and none that its owner has taken away comes back.
+    That one is still to be written stands in the batch's row from its start until the results are in place, so a
+    process that dies in between leaves no file out, and none that its owner has taken away comes back.
     """
 
     def __init__(
         self,
         hub: Hub,
-        reads: Reads,
+        board: Board,
         *,
         folder: Path | None,
-        pending: Path,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._hub = hub
-        self._reads = reads
+        self._board = board
+        self._reads = board.reads
         self._folder = BatchFolder(folder)
-        self._pending = pending
         self._retry_seconds = retry_seconds
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[asyncio.Task[Published]] = set()
 
     async def __aenter__(self) -> Self:
-        for batch_id in await asyncio.to_thread(self._left):
+        for batch_id in await self._reads.unwritten_batches():
             self._follow(batch_id)
         return self
 
@@ -81,22 +78,13 @@ class BatchFiles:
     async def _start(self, starting: Coroutine[Any, Any, Published]) -> Published:
         published = await starting
         if published.answer is None:  # else it was acknowledged before, and its file has been seen to
-            await self._expect(published.correlation_id)
+            self._follow(published.correlation_id)
         return published
 
     def _started(self, task: asyncio.Task[Published]) -> None:
         self._starting.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.debug("a batch with a file was refused: %s", task.exception())
-
-    async def _expect(self, batch_id: str) -> None:
-        """The results of this batch are to be written. Said before it is acknowledged; twice is as good as once."""
-        try:
-            await asyncio.to_thread(self._remember, batch_id)
-        except OSError as error:
-            # It runs all the same, and its file is written unless this process ends before.
-            log.error("cannot note that batch %s writes a file: %s", batch_id, error)
-        self._follow(batch_id)
 
     # -- one file -------------------------------------------------------------------------------------------
 
@@ -113,19 +101,19 @@ class BatchFiles:
                 await self._ended(batch_id)
                 async with self._turn:  # one at a time: at a start there may be many
                     await self._write(batch_id)
-                break
+                await self._board.batch_written(batch_id)
+                return
             except Unavailable:
                 return
             except NotFound:
                 log.warning("batch %s is no longer on the board; its file is not written", batch_id)
-                break
+                return
             except InvalidInput as refused:  # its folder is gone, or a link leads it out of batch.dir
                 log.error("the file of batch %s is not written: %s", batch_id, refused.message)
                 return
             except Exception:
                 log.exception("the file of batch %s cannot be written; trying again", batch_id)
                 await asyncio.sleep(self._retry_seconds)
-        await asyncio.to_thread((self._pending / batch_id).unlink, missing_ok=True)
 
     async def _ended(self, batch_id: str) -> None:
         """Returns when the batch has ended. Raises NotFound where there is none, Unavailable at a shutdown."""
@@ -155,19 +143,6 @@ class BatchFiles:
             await asyncio.to_thread(_append, part, _csv(lines))
         await asyncio.to_thread(_finish, part, target)
         log.info("batch %s: its results are in %s", batch_id, target)
-
-    # -- what is still to be written (these block) ----------------------------------------------------------
-
-    def _left(self) -> list[str]:
-        """The batches whose files the last process did not come to write."""
-        if not self._pending.is_dir():
-            return []
-        return sorted(entry.name for entry in self._pending.iterdir() if parse_id(entry.name) == entry.name)
-
-    def _remember(self, batch_id: str) -> None:
-        self._pending.mkdir(parents=True, exist_ok=True)
-        (self._pending / batch_id).touch()
-        _sync(self._pending)
 
 
 BATCH_FILES: web.AppKey[BatchFiles] = web.AppKey("BATCH_FILES", BatchFiles)

@@ -47,6 +47,7 @@ async def run_batch(call: Call[None, FlockBatchRequest]) -> bytes | web.StreamRe
         body.batch_inputs, folder, items_max=settings.items, file_bytes=settings.file_bytes
     )
     record = idempotency(call, call.parsed)
+    writes = body.write_to_csv is not None
     starting = board.start_batch(
         agent,
         items,
@@ -54,8 +55,8 @@ async def run_batch(call: Call[None, FlockBatchRequest]) -> bytes | web.StreamRe
         options=BatchOptions(body.return_errors, body.write_to_csv).dump(),
         correlation_id=correlation_id(call.request, None),
         idempotency=record,
+        unwritten=writes,
     )
-    writes = body.write_to_csv is not None
     published = await (app[BATCH_FILES].start(starting) if writes else starting)
     if published.answer is not None:
         return again(published.answer)

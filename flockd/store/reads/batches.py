@@ -38,6 +38,13 @@ class BatchReads(NounReads):
         row = await self._row(f"SELECT {BATCH_COLUMNS} FROM batches WHERE id = ?", (id_bytes(parsed),))
         return None if row is None else batch_from(row)
 
+    async def unwritten_batches(self) -> list[str]:
+        """Ids of the batches whose results are still to be written into a file."""
+        rows = await self._rows(
+            "SELECT id FROM batches INDEXED BY batches_unwritten WHERE unwritten ORDER BY id"
+        )
+        return [id_text(row[0]) for row in rows]
+
     async def batch_items(self, correlation_id: str, after: int, limit: int) -> list[ItemResult]:
         """The items after this place (-1: from the first), at most `limit` of them and never over 500, in order."""
         batch = id_bytes(correlation_id)

@@ -12,8 +12,10 @@ CREATE TABLE batches (
     completed INTEGER NOT NULL,     -- items that ended, the failed ones too
     failed    INTEGER NOT NULL,
     next_item INTEGER NOT NULL,     -- every item before this one has begun or was refused
-    options   BLOB    NOT NULL      -- JSON of whoever started it
+    options   BLOB    NOT NULL,     -- JSON of whoever started it
+    unwritten INTEGER NOT NULL      -- its results are still to be written into a file
 ) WITHOUT ROWID;
+CREATE INDEX batches_unwritten ON batches (id) WHERE unwritten;
 
 CREATE TABLE batch_items (
     batch       BLOB    NOT NULL,
