@@ -10,7 +10,7 @@ from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact import DEFAULT_TENANT, Draft
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
-from flockd.domain.gathering import BatchSpec
+from flockd.domain.gathering import BATCH_MOST, BatchSpec
 from flockd.domain.identity import new_id
 from flockd.domain.run import Run
 from flockd.store.records import Held, Pooled, PoolKey
@@ -69,9 +69,13 @@ def expire(state: State, moment: int) -> tuple[list[Run], int]:
     runs: list[Run] = []
     due = [one for pool in state.pools.values() for one in pool if one.due_at <= moment]
     for pool in dict.fromkeys(one.pool for one in due if one.is_batch):
-        run = take(state, pool.agent, list(state.pools[pool]))
-        if run is not None:
-            runs.append(run)
+        waiting = [one for one in state.pools[pool] if one.is_batch]
+        for start in range(
+            0, len(waiting), BATCH_MOST
+        ):  # more than one only where the declaration has changed
+            run = take(state, pool.agent, waiting[start : start + BATCH_MOST])
+            if run is not None:
+                runs.append(run)
     in_vain: dict[tuple[str, PoolKey], list[Pooled]] = {}
     for one in due:
         if not one.is_batch:
@@ -100,7 +104,9 @@ def _complete(agent: Agent, pool: Sequence[Pooled]) -> list[Pooled] | None:
     """What one run takes of a pool, in the order of its inputs; None where something is missing."""
     gathering = agent.subscription.gathering
     if isinstance(gathering, BatchSpec):
-        return list(pool) if len(pool) >= gathering.size else None
+        return list(pool[: gathering.size]) if len(pool) >= gathering.size else None
+    if len({one.type for one in pool}) < len(agent.subscription.needed):
+        return None  # however many of the others wait
     taken: list[Pooled] = []
     for name in agent.subscription.types:
         oldest = next((one for one in pool if one.type == name and one not in taken), None)

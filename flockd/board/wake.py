@@ -165,6 +165,8 @@ def _wake(state: State, correlation: Correlation, agent: Agent, draft: Draft, ar
         )
     state.hold(correlation.id, artifact)
     mine = [held for held in state.held[correlation.id] if held.agent == agent.name]
+    if len({held.type for held in mine}) < len(agent.subscription.needed):
+        return None  # however many of the others wait
     taken: list[Held] = []
     for name in agent.subscription.types:
         oldest = next((held for held in mine if held.type == name and held not in taken), None)

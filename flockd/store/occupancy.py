@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator
 from typing import Generic, NamedTuple, TypeVar
@@ -85,13 +86,16 @@ class Occupancy:
 
     def free(self, agent: Agent, place: str, now: int) -> int:
         """How many more runs may start at a place of this agent; by its own limits alone."""
+        return min(self.allowed(agent, now), agent.max_concurrency - self.busy[place])
+
+    def allowed(self, agent: Agent, now: int) -> int:
+        """How many more runs of this agent may start, at all of its places together."""
         if agent.name in self.paused:
             return 0
-        free = agent.max_concurrency - self.busy[place]
         if agent.rate is None:
-            return free
+            return sys.maxsize
         new = sum(started is agent for started, _ in self._new_starts)
-        return min(free, agent.rate.starts - new - len(self._known(agent.name, agent.rate, now)))
+        return agent.rate.starts - new - len(self._known(agent.name, agent.rate, now))
 
     def free_again_at(self, agent: Agent, now: int) -> int | None:
         """When the rate of an agent lets one more start; None where it does so now."""

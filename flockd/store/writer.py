@@ -171,7 +171,9 @@ class Writer:
         for agent, at, n in self._connection.execute("SELECT agent, at, n FROM starts ORDER BY at"):
             for _ in range(n):
                 self.occupancy.started_before(agent, at)
-        oldest = self._connection.execute("SELECT min(vtime) FROM runs WHERE state = 'ready'").fetchone()[0]
+        oldest = self._connection.execute(
+            "SELECT min(vtime) FROM runs WHERE state = 'ready' AND NOT paused"
+        ).fetchone()[0]
         self.occupancy.clock = oldest or 0
         self.occupancy.commit()
 

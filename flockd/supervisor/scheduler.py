@@ -2,6 +2,11 @@
 
 Memory holds a window of each lane (one place, one priority class); the rest of the lane stays in the table, and is read
 a page at a time as the window empties. So ten thousand runs of one capped agent hide nobody else's.
+
+Between classes: while better work is ready, fifteen of sixteen picks are of the best class, and one is of the lowest.
+Between correlations of one class: each run of a correlation gets a virtual start time one after its last one's, and not
+before that of the run claimed last. So where every place has room, the first run of a correlation waits for at most
+two of each other correlation, however many of those are ready.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from flockd.errors import FlockdError, Unavailable
 from flockd.store.occupancy import Occupancy
 from flockd.store.writer import Committed, Started
 from flockd.supervisor.runner import Runner
-from flockd.supervisor.scheduler import SUSPECTS, Scheduler
+from flockd.supervisor.scheduler import SUSPECTS, Room, Scheduler
 from flockd.supervisor.work import Work
 
 log = logging.getLogger(__name__)
@@ -285,9 +285,9 @@ class Supervisor:
         while True:
             await self._room.wait()
             self._room.clear()
-            await self._refill()
+            await self._refill(self._room_now())
             total = self._running - self._occupancy.busy.total
-            picks = self._scheduler.take(self._free, total, suspect_works=self._suspect_works())
+            picks = self._scheduler.take(self._room_now(), total, suspect_works=self._suspect_works())
             if not picks:
                 continue
             try:
@@ -302,20 +302,28 @@ class Supervisor:
             if self._scheduler.has_work:
                 self._room.set()
 
-    def _free(self, place: str) -> int:
-        agent = self._board.agents.get(agent_at(place))
-        if agent is None:
-            return 0
+    def _room_now(self) -> Room:
+        """What may start in this pass; what an agent allows is asked once for all of its places."""
         now = self._clock()
-        self._expect(self._occupancy.free_again_at(agent, now))
-        return self._occupancy.free(agent, place, now)
+        allowed: dict[str, int] = {}
+
+        def room(place: str) -> int:
+            agent = self._board.agents.get(agent_at(place))
+            if agent is None:
+                return 0
+            if agent.name not in allowed:
+                self._expect(self._occupancy.free_again_at(agent, now))
+                allowed[agent.name] = self._occupancy.allowed(agent, now)
+            return min(allowed[agent.name], agent.max_concurrency - self._occupancy.busy[place])
+
+        return room
 
     def _suspect_works(self) -> bool:
         return any(work.run.crashes >= SUSPECT_CRASHES for work in self._works.values())
 
-    async def _refill(self) -> None:
+    async def _refill(self, room: Room) -> None:
         reads, window = self._board.reads, self._scheduler.window
-        for lane in self._scheduler.wanted(self._free):
+        for lane in self._scheduler.wanted(room):
             page = await (
                 reads.ready_suspects(window) if lane == SUSPECTS else reads.ready_page(*lane, window)
             )

@@ -120,6 +120,10 @@ class Client:
         """Every correlation that the query selects."""
         return await self._listed("correlations", query)
 
+    async def questions(self, **query: str) -> list[Json]:
+        """Every question that the query selects; the open ones, unless it says otherwise."""
+        return await self._listed("questions", query)
+
     async def code(self, path: str) -> int:
         """The status of a GET, whatever it is."""
         return (await self.request("GET", path)).status

@@ -10,7 +10,18 @@ from .daemon import Daemon
 from .publishers import Load
 from .tail import Event, Tail
 
-AGENTS = ("second", "hasher", "pairer", "packer", "weigher", "spender", "genie", "watchman", "sweeper")
+AGENTS = (
+    "second",
+    "hasher",
+    "pairer",
+    "packer",
+    "weigher",
+    "spender",
+    "genie",
+    "watchman",
+    "runner",
+    "sweeper",
+)
 """Those that are paused at times."""
 RECENT = 10
 """Requests whose workflows may still be at work."""

@@ -31,7 +31,7 @@ class Board:
             await client.artifacts(),
             await client.runs(),
             await client.correlations(),
-            await client._listed("questions", {"state": "all"}),
+            await client.questions(state="all"),
             log,
         )
 
@@ -193,6 +193,20 @@ def check_pauses(board: Board) -> None:
             correlation_id = event["correlation_id"]
             bound = {event["agent"], correlation_id, batch_of[correlation_id]}
             assert not paused & bound, f"{event} started while {paused & bound} was paused"
+
+
+def check_places(board: Board) -> None:
+    """Of each customer one errand was at work at a time."""
+    customers = {a["id"]: a["payload"]["customer"] for a in board.artifacts if a["type"] == "Errand"}
+    at_work: dict[str, str] = {}
+    for event in board.of("run.started", "run.retrying", "run.completed", agent="runner"):
+        if event["kind"] == "run.started":
+            customer = customers[event["data"]["inputs"][0]]
+            assert customer not in at_work.values(), event
+            at_work[event["run_id"]] = customer
+        else:
+            del at_work[event["run_id"]]
+    assert not at_work
 
 
 def check_errors(board: Board) -> None:

@@ -9,7 +9,19 @@ from dataclasses import dataclass, field
 from .client import Answer, Client, CutError, Json
 
 KINDS = ("A", "A", "Word", "Many", "Slow", "Doomed", "Stubborn")
-SCHEDULED = ("Left", "Left", "Right", "Right", "Parcel", "Parcel", "Spend", "Wish", "Later")
+SCHEDULED = (
+    "Left",
+    "Left",
+    "Right",
+    "Right",
+    "Parcel",
+    "Parcel",
+    "Spend",
+    "Wish",
+    "Later",
+    "Errand",
+    "Errand",
+)
 KEYS = 5
 """Of the halves that make pairs: so few that most find a partner, and so many that some do not."""
 BATCH_MOST = 8
@@ -112,6 +124,7 @@ class Load:
             "Stubborn": {"failures": 1},
             "Left": {"key": f"key {choices.randrange(KEYS)}"},
             "Right": {"key": f"key {choices.randrange(KEYS)}"},
+            "Errand": {"customer": f"customer {choices.randrange(2)}"},
             "Spend": {"failures": choices.randint(0, 2)},
             "Wish": {"seconds": choices.choice((None, 0.5))},
         }

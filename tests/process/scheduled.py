@@ -92,6 +92,16 @@ class Granted(Numbered):
     """Of the step before the question."""
 
 
+class Errand(Numbered):
+    """Work of which each customer gets one at a time."""
+
+    customer: str
+
+
+class Done(Numbered):
+    """Its end."""
+
+
 class Later(Numbered):
     """What no agent sees before its time."""
 
@@ -153,6 +163,13 @@ async def genie(wish: Wish, ctx: Context) -> Granted:
     token = await pay(ctx, "price")
     answer = await ctx.ask(f"What is number {wish.n}?", type=int, timeout=wish.seconds, default=EXPIRED)
     return Granted(n=wish.n, answer=answer, token=token)
+
+
+@untimed.agent(max_concurrency=1, concurrency_key="customer")
+async def runner(errand: Errand) -> Done:
+    """One at a time for each customer."""
+    await asyncio.sleep(0.01)
+    return Done(n=errand.n)
 
 
 @untimed.agent
@@ -217,6 +234,7 @@ def outcome(kind: str, payload: dict[str, Any]) -> Outcome:
         "Weight": (("Weighed",), {("weigher", done): 1}),
         "Spend": (("Spent",), {("spender", done): 1}),
         "Wish": (("Granted",), {("genie", done): 1}),
+        "Errand": (("Done",), {("runner", done): 1}),
         "Later": (("Arrived",), {("watchman", done): 1}),
         "Tick": (("Tock",), {("ticker", done): 1}),
     }

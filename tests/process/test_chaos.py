@@ -1,6 +1,6 @@
 """SIGKILL at random moments under load: nothing acknowledged is lost, nothing doubled, no watcher misses out.
 
-Joins, batches, timers, questions, steps, retries, pauses, errors and hidden artifacts are all in play.
+Joins, batches, timers, questions, steps, retries, pauses, keys, errors and hidden artifacts are all in play.
 `FLOCKD_CHAOS_KILLS` sets the number of kills (20); `FLOCKD_CHAOS_SEED` repeats an earlier round's choices.
 """
 
@@ -25,6 +25,7 @@ from .promises import (
     check_gathered,
     check_hidden,
     check_pauses,
+    check_places,
     check_steps,
     check_timers,
 )
@@ -91,6 +92,7 @@ async def test_nothing_is_lost_or_doubled_by_sigkill(daemon: Daemon, client: Cli
     check_timers(board)
     check_hidden(board)
     check_pauses(board)
+    check_places(board)
     check_errors(board)
 
     await daemon.verify()

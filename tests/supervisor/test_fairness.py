@@ -69,6 +69,24 @@ def test_ten_thousand_ready_runs_of_one_correlation_do_not_starve_one_of_another
     assert late in started, "there are two correlations: after at most two others"
 
 
+async def test_a_workflow_of_ten_thousand_ready_runs_does_not_starve_one_of_one(rigs: Rigs) -> None:
+    """The same on a board, whose runs are in the table but for a window."""
+    rig = await rigs(agent("one", "A", max_concurrency=1), lane_window=16)
+    many = (await rig.publish("E")).correlation_id
+    for _ in range(MANY // 500):
+        await rig.board.publish_many([publication("A", n, many) for n in range(500)])
+    assert rig.writer.occupancy.ready["one"] == MANY - 1
+    await rig.publish("A", MANY)
+    started: list[int] = []
+    while MANY not in started:
+        call = await rig.until(lambda: rig.working and rig.working[0])
+        started.append(call.inputs[0])
+        assert len(started) <= 1 + 2 + 1, "the one that was at work, two others, and then it"
+        call.give()
+        await call.ended.wait()
+        await rig.until(lambda: rig.kinds().count("run.completed") == len(started))
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     waiting=st.lists(st.integers(0, 5), max_size=60),

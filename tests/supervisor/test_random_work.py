@@ -138,7 +138,7 @@ class Work(RuleBasedStateMachine):
         agents = {}
         for commit in self.rig.commits:
             agents |= {started.run.id: started.run.agent for started in commit.started}
-            agents |= {ready.run_id: ready.agent for ready in commit.readied}
+            agents |= {ready.run_id: ready.place for ready in commit.readied}
         assert sorted(agents[one] for one in woke) == sorted(names)
         flow.jobs.update({one: Job(agents[one]) for one in woke})
 

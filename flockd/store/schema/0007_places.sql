@@ -7,6 +7,8 @@ ALTER TABLE runs ADD COLUMN of_error INTEGER NOT NULL DEFAULT 0;   -- it consume
 DROP INDEX runs_ready;
 CREATE INDEX runs_ready ON runs (place, priority, vtime, ord) WHERE state = 'ready' AND NOT paused;
 
+CREATE INDEX runs_waiting ON runs (ord) WHERE state = 'waiting';
+
 CREATE TABLE starts (
     agent TEXT    NOT NULL,
     at    INTEGER NOT NULL,

@@ -1,0 +1,21 @@
+"""The bench of choices runs, and times each of them beside many and beside few."""
+
+import re
+
+import pytest
+
+from .test_bench import LIMIT_SECONDS, RATIO, bench
+
+
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_a_quick_run_prints_ratios_to_a_choice_among_few() -> None:
+    run = bench("--quick", "--only", "match")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    for measure in ("that nobody wants", "1 agent wants its type", "10 ask more of it"):
+        for count in ("1,000", "10,000"):
+            assert re.search(rf"\| match.* {measure}, {count} agents .* \| {RATIO} +\|", run.stdout), (
+                run.stdout
+            )
+    for count in ("1,000", "10,000"):
+        assert re.search(rf"\| choose the next run, {count} lanes .* \| {RATIO} +\|", run.stdout), run.stdout
