@@ -8,7 +8,11 @@ import pytest
 from flockd.board import Publication
 from flockd.board.ending import NOTHING_SUCCEEDED
 from flockd.board.publication import Idempotency
+from flockd.domain.agent import Agent
 from flockd.domain.batch import ItemState
+from flockd.domain.gathering import JoinSpec
+from flockd.domain.subscription import Subscription
+from flockd.domain.visibility import After
 from flockd.errors import Conflict, FlockdError, IdempotencyMismatch, InvalidInput
 from flockd.store.occupancy import Limits
 
@@ -24,6 +28,11 @@ async def start(rig: Rig, *numbers: int, width: int = 2, correlation_id: str | N
         rig.board.agents["a"], items(*numbers), width=width, correlation_id=correlation_id
     )
     return published.correlation_id
+
+
+def join(*types: str) -> Agent:
+    """An agent that pairs these by `n`, whatever workflows they are of."""
+    return Agent("j", Subscription(types, gathering=JoinSpec(by="n", within="1h")), ("D",))
 
 
 async def results(rig: Rig, batch_id: str) -> list[tuple[str, list[int], str | None]]:
@@ -320,3 +329,127 @@ async def test_a_refused_start_is_a_workflow_that_failed(rigs: Rigs) -> None:
 
 async def test_states_of_items_are_the_words_of_the_wire() -> None:
     assert [state.value for state in ItemState] == ["waiting", "running", "completed", "failed"]
+
+
+# -- what an item has out when its batch ends ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("works_too", [False, True])
+async def test_cancelling_a_batch_takes_what_its_items_have_waiting_for_a_partner(
+    rigs: Rigs, works_too: bool
+) -> None:
+    """Whether or not a run of the item is open as well: nothing pairs with it later, and no further item begins."""
+    others = (agent("b", "B"),) if works_too else ()
+    rig = await rigs(agent("a", "A"), join("B", "C"), *others)
+    batch_id = await start(rig, 1, 2, width=1)
+    (await rig.call("a", 1)).give(B=7)
+    await rig.event("run.completed")
+    await rig.board.cancel_correlation(batch_id)
+    assert [state for state, _, _ in await results(rig, batch_id)] == ["failed", "waiting"]
+    assert rig.verify() == []
+    await rig.publish("C", 7)
+    await rig.until(lambda: not rig.working)
+    assert [event.agent for event in rig.events if event.kind == "run.started"].count("j") == 0
+    assert rig.kinds().count("batch.progress") == len(rig.data("batch.progress", batch_id)) <= 1
+
+
+async def test_cancelling_a_batch_takes_what_its_items_have_hidden(rigs: Rigs) -> None:
+    rig = await rigs(agent("a", "A", visibility=After(ttl="1h")), agent("b", "B"))
+    batch_id = await start(rig, 1, 2, width=1)
+    (await rig.call("a", 1)).give(B=7)
+    await rig.event("run.completed")
+    await rig.board.cancel_correlation(batch_id)
+    assert rig.verify() == []
+    rig.clock.advance(3600)
+    await rig.board.reveal(rig.clock())
+    await rig.passed()
+    assert rig.working == []
+    assert rig.kinds().count("artifact.visible") == 0
+
+
+async def test_items_of_two_batches_that_meet_both_end(rigs: Rigs) -> None:
+    """What they have become part of is a workflow of its own; no batch waits for it."""
+    rig = await rigs(agent("a", "A"), agent("e", "E"), join("B", "C"))
+    first = await start(rig, 1)
+    second = (
+        await rig.board.start_batch(rig.board.agents["e"], [[publication("E")]], width=1)
+    ).correlation_id
+    (await rig.call("a")).give(B=5)
+    await rig.event("run.completed")
+    assert await rig.state(first) == "active"
+    (await rig.call("e")).give(C=5)
+    call = await rig.call("j")
+    assert (await rig.state(first), await rig.state(second)) == ("completed", "completed")
+    call.give()
+    await rig.event("correlation.completed", correlation_id=call.context.correlation_id)
+
+
+# -- a batch's own work, and its limits ---------------------------------------------------------------------------
+
+
+async def test_own_work_of_a_batch_outlives_its_items(rigs: Rigs) -> None:
+    """That nothing succeeded is said when all has ended: until then the batch is no lost workflow, and works on."""
+    rig = await rigs(agent("a", "A"), agent("e", "E"), agent("d", "D"))
+    batch_id = await start(rig, 1)
+    await rig.publish("E", correlation_id=batch_id)
+    (await rig.call("a", 1)).fail()
+    await rig.event("batch.progress")
+    assert await rig.state(batch_id) == "active"
+    (await rig.call("e")).give(D=1)
+    (await rig.call("d")).give(B=1)
+    await rig.event("correlation.failed", correlation_id=batch_id)
+    assert rig.data("correlation.failed", batch_id)[0]["reason"] == NOTHING_SUCCEEDED
+    assert await rig.states(batch_id) == ["completed", "completed"]
+
+
+async def test_a_limit_that_a_batchs_own_work_reaches_ends_the_batch(rigs: Rigs) -> None:
+    """Its items with it, and so a restart finds nothing to end any more; what comes later is the next round."""
+    rig = await rigs(agent("a", "A"), agent("e", "E"), limits=Limits(correlation_runs=1))
+    batch_id = await start(rig, 1, 2, width=1)
+    await rig.publish("E", 1, batch_id)
+    await rig.publish("E", 2, batch_id)
+    await rig.event("correlation.failed", correlation_id=batch_id)
+    assert "limits.correlation_runs" in rig.data("correlation.failed", batch_id)[0]["reason"]
+    await rig.until(lambda: not rig.working)
+    assert [state for state, _, _ in await results(rig, batch_id)] == ["failed", "waiting"]
+    await rig.crash()
+    await rig.start()
+    await rig.publish("D", 3, batch_id)
+    assert await rig.state(batch_id) == "completed"
+    assert rig.working == []
+    assert rig.verify() == []
+
+
+async def test_two_rounds_of_a_failed_item_in_one_group_mend_it_once(rigs: Rigs) -> None:
+    rig = await rigs(agent("a", "A"))
+    batch_id = await start(rig, 1, 2, width=2)
+    first = await rig.call("a", 1)
+    first.fail()
+    await rig.event("batch.progress")
+    await rig.board.retry_run(first.run_id)
+    (await rig.call("a", 1)).fail()
+    await rig.until(lambda: len(rig.data("run.failed")) == 2)
+    async with rig.one_group():
+        for n in (1, 2):
+            rig.soon(rig.publish("E", n, first.context.correlation_id))
+    (await rig.call("a", 2)).fail()
+    await rig.until(lambda: len(rig.data("batch.progress")) == 2)
+    batch = await rig.reads.batch(batch_id)
+    states = [state for state, _, _ in await results(rig, batch_id)]
+    assert batch is not None and (batch.completed, batch.failed) == (2, states.count("failed"))
+
+
+async def test_an_item_that_a_recovery_begins_starts_once(rigs: Rigs) -> None:
+    """The run before it was lost with its process for the last time; what that end lets begin was not lost."""
+    rig = await rigs(agent("a", "A"), limits=Limits(run_crashes=1))
+    batch_id = await start(rig, 1, 2, 3, width=1)
+    await rig.call("a", 1)
+    await rig.crash()
+    await rig.start()
+    call = await rig.call("a", 2)
+    run = await rig.run(call.run_id)
+    assert (run.crashes, run.fence) == (0, 1)
+    call.give()
+    (await rig.call("a", 3)).give()
+    await rig.event("correlation.completed", correlation_id=batch_id)
+    assert rig.data("run.failed")[0]["error"]["code"] == "CRASHED"

@@ -23,7 +23,7 @@ AGENTS = (
     "sweeper",
 )
 """Those that are paused at times."""
-RECENT = 10
+RECENT = 20
 """Requests whose workflows may still be at work."""
 
 
@@ -93,8 +93,11 @@ class People:
         if choices.random() < 0.5:
             return f"/api/v1/agents/{choices.choice(AGENTS)}"
         recent = [one for one in self.load.requests[-RECENT:] if one.workflow is not None]
-        batches = [request for request in recent if request.how == "batch"]
-        return f"/api/v1/correlations/{choices.choice(batches or recent).workflow}" if recent else None
+        batches = [
+            request for request in recent if request.how == "batch"
+        ]  # they last, and have much that may start
+        among = batches if batches and choices.random() < 0.7 else recent
+        return f"/api/v1/correlations/{choices.choice(among).workflow}" if among else None
 
     async def _surely(self, path: str) -> int:
         """The status of a POST, repeated until it is answered."""

@@ -140,9 +140,10 @@ async def packer(parcels: list[Parcel]) -> Package:
     return Package(n=0, parcels=[parcel.n for parcel in parcels])
 
 
-@untimed.agent(retries=1)
+@untimed.agent(retries=1, backoff="200ms")
 async def weigher(weight: Weight, ctx: Context) -> Weighed:
-    """Fails at every third first attempt."""
+    """Fails at every third first attempt, after a while in which its batch may be paused."""
+    await asyncio.sleep(0.05)
     if weight.n % 3 == 0 and ctx.attempt == 1:
         raise RuntimeError("the scales are not level")
     return Weighed(n=weight.n)
