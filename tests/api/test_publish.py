@@ -51,7 +51,7 @@ async def test_a_missing_payload_is_the_empty_object_and_is_validated(api: Api) 
         ({"type": "Order", "tags": ["123456789"]}, "tags.0", "limits.tag_chars"),
         ({"type": "Order", "correlation_id": "abc"}, "correlation_id", "Must be a UUID"),
         ({"type": "Order", "priority": "urgent"}, "priority", "'critical', 'high', 'normal' or 'low'"),
-        ({"type": "Order", "visibility": {"kind": "After"}}, "visibility", "'After'"),
+        ({"type": "Order", "visibility": {"kind": "Secret"}}, "visibility", "'After'"),
         (
             {"type": "Order", "visibility": {"kind": "Private", "agents": []}},
             "visibility.Private.agents",
