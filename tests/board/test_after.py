@@ -21,7 +21,7 @@ from flockd.domain.visibility import (
 )
 from flockd.store.reads import ArtifactFilter
 
-from ..rig import Rig, Rigs, agent
+from ..rig import Rig, Rigs, agent, publication
 
 HOUR = After(ttl=3600)
 
@@ -146,4 +146,41 @@ async def test_two_at_once_show_it_once(rigs: Rigs) -> None:
             rig.soon(rig.board.reveal(rig.clock()))
     await rig.call("a")
     assert rig.kinds().count("artifact.visible") == 1
+    assert len(rig.working) == 1
+
+
+async def test_what_a_direct_run_without_cascade_publishes_wakes_nobody_then_either(rigs: Rigs) -> None:
+    rig = await rigs(agent("a", "A", visibility=HOUR), agent("b", "B"))
+    a = rig.board.agents["a"]
+    await rig.board.run_agent(a, [publication("A", 1)])
+    await rig.board.run_agent(a, [publication("A", 2)], cascade=True)
+    for n in (1, 2):
+        (await rig.call("a", n)).give(B=n)
+    await rig.until(lambda: rig.kinds().count("run.completed") == 2)
+    await reveal(rig, 3600)
+    await rig.call("b", 2)
+    assert len(rig.working) == 1
+    assert rig.kinds().count("artifact.visible") == 2
+
+
+async def test_what_an_author_raises_then_ends_nothing(rigs: Rigs) -> None:
+    """It is visible and wakes nobody; the others of its moment wake theirs, and the clock goes on."""
+    broken: set[int] = set()
+
+    def key(document: object) -> int:
+        assert isinstance(document, dict)
+        if document["n"] in broken:
+            raise KeyError("an author's own")
+        return int(document["n"])
+
+    rig = await rigs(agent("a", "A", concurrency_key=key))
+    lost = await rig.publish("A", 1, visibility=HOUR)
+    await rig.publish("A", 2, visibility=HOUR)
+    broken.add(1)
+    await rig.passed()
+    rig.clock.advance(3600)
+    rig.supervisor._alarm.set()
+    await rig.call("a", 2)
+    await rig.event("correlation.completed", correlation_id=lost.correlation_id)
+    assert [task.get_name() for task in rig.supervisor.tasks if task.done()] == []
     assert len(rig.working) == 1

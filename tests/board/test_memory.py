@@ -313,6 +313,21 @@ async def test_an_answer_counts_once(rigs: Rigs) -> None:
         await rig.board.answer_question(question, b"4", "x")
 
 
+async def test_two_questions_at_once_are_asked_one_after_the_other(rigs: Rigs) -> None:
+    async def work(ctx: Context) -> int:
+        asking = [ctx.ask("n?", type=int, key=key) for key in ("first", "second")]
+        first, second = await asyncio.gather(*asking)
+        return 10 * int(first) + int(second)
+
+    rig = await started(rigs, Author(work))
+    for count, (key, answer) in enumerate((("first", b"4"), ("second", b"2")), 1):
+        question = await asked(rig, count)
+        await rig.until(lambda: rig.busy("a") == 0)
+        assert (question.key, await rig.states()) == (key, ["waiting"])
+        await rig.board.answer_question(question, answer, "x")
+    assert await published(rig) == [42]
+
+
 async def test_a_restart_between_question_and_answer_changes_nothing(rigs: Rigs) -> None:
     counted = Counted()
 

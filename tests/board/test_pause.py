@@ -8,7 +8,7 @@ import pytest
 
 from flockd.errors import NotFound
 
-from ..rig import Rig, Rigs, agent, new_id
+from ..rig import Rig, Rigs, agent, new_id, publication
 
 
 async def pause(rig: Rig, correlation_id: str, paused: bool = True) -> bool:
@@ -105,6 +105,70 @@ async def test_cancelling_what_is_paused(rigs: Rigs) -> None:
     assert await rig.states(published.correlation_id) == ["cancelled"]
     found = await rig.reads.correlation(published.correlation_id)
     assert found is not None and not found.paused
+
+
+async def test_a_redrive_into_what_is_paused_waits_for_the_resume(rigs: Rigs) -> None:
+    rig = await rigs(agent("a", "A"), agent("b", "A"))
+    published = await rig.publish("A")
+    dead = await rig.call("a")
+    other = await rig.call("b")
+    dead.fail()
+    await rig.event("run.failed")
+    await pause(rig, published.correlation_id)
+    run = await rig.board.retry_run(dead.run_id)
+    assert (run.state.value, run.paused) == ("ready", True)
+    other.give()
+    await other.ended.wait()
+    await rig.passed()
+    assert rig.working == []
+    await pause(rig, published.correlation_id, False)
+    (await rig.call("a")).give()
+    await rig.event("correlation.completed")
+
+
+async def test_a_batch_pauses_with_its_items(rigs: Rigs) -> None:
+    """The items that work, and those that begin while it is paused."""
+    rig = await rigs(agent("a", "A"), agent("b", "B"))
+    items = [[publication("A", n)] for n in range(4)]
+    batch_id = (await rig.board.start_batch(rig.board.agents["a"], items, width=2)).correlation_id
+    calls = [await rig.call("a", n) for n in (0, 1)]
+    await pause(rig, batch_id)
+    calls[0].give(B=5)
+    calls[1].give()
+    await rig.event("batch.progress")
+    await rig.passed()
+    assert rig.working == []
+    await rig.crash()
+    await rig.start()
+    await rig.passed()
+    assert rig.working == []
+    await pause(rig, batch_id, False)
+    (await rig.call("b", 5)).give()
+    for n in (2, 3):
+        (await rig.call("a", n)).give()
+    await rig.event("correlation.completed", correlation_id=batch_id)
+
+
+async def test_a_later_round_of_an_item_is_not_its_batchs_to_pause(rigs: Rigs) -> None:
+    """Whether or not another verb of the group speaks of it."""
+    rig = await rigs(agent("a", "A"), agent("e", "E", max_concurrency=1))
+    items = [[publication("A", n)] for n in (1, 2)]
+    batch_id = (await rig.board.start_batch(rig.board.agents["a"], items, width=1)).correlation_id
+    first = await rig.call("a", 1)
+    first.give()
+    await rig.call("a", 2)
+    child = first.context.correlation_id
+    await rig.publish("E", 1)
+    blocker = await rig.call("e", 1)
+    await rig.publish("E", 2, child)
+    async with rig.one_group():
+        rig.soon(pause(rig, batch_id))
+        rig.soon(rig.publish("E", 3, child))
+    assert rig.verify() == []
+    blocker.give()
+    for n in (2, 3):
+        (await rig.call("e", n)).give()
+    await rig.until(lambda: rig.kinds(child).count("correlation.completed") == 2)
 
 
 async def test_what_ended_stays_as_it_is(rigs: Rigs) -> None:

@@ -288,6 +288,41 @@ async def test_a_direct_run_of_a_batch_takes_what_it_is_given(rigs: Rigs) -> Non
         await rig.board.run_agent(g, given * 2)
 
 
+async def test_a_smaller_size_takes_what_waits_in_runs_of_its_size(rigs: Rigs) -> None:
+    """The pool was filled under another declaration: no run has more inputs than the one that holds now."""
+    rig = await rigs(gatherer("A", size=10, timeout="1h"))
+    for n in range(5):
+        await rig.publish("A", n)
+    await rig.stop()
+    rig.agents = (gatherer("A", size=2, timeout="1h"),)
+    await rig.start()
+    await rig.publish("A", 5)
+    assert (await rig.call("g")).inputs == (0, 1)
+    assert all(len(call.inputs) <= 2 for call in rig.working)
+
+
+async def test_a_join_that_became_a_batch_and_then_no_gatherer_loses_nothing(rigs: Rigs) -> None:
+    """What waits was gathered as a join's: it can fill a batch, and past its time it has waited in vain."""
+    rig = await rigs(gatherer("A", "B", by="n", within="1h"))
+    for _ in range(2):
+        await rig.publish("A", 1)
+    left = await rig.publish("A", 2)
+    await rig.stop()
+    rig.agents = (gatherer("A", size=3, timeout="1h", by="n"),)
+    await rig.start()
+    await rig.publish("A", 1)
+    call = await rig.call("g")
+    assert call.inputs == (1, 1, 1)
+    call.give()
+    await call.ended.wait()
+    await rig.stop()
+    rig.agents = (agent("g", "A"),)
+    await rig.start()
+    await wake(rig, 3600)
+    assert rig.data("join.expired") == [{"key": "2", "artifacts": [left.artifact_id]}]
+    assert await of(rig, left.correlation_id) == ("completed", False)
+
+
 @pytest.mark.parametrize("size", [0, BATCH_MOST + 1])
 def test_a_batch_has_a_bounded_size(size: int) -> None:
     with pytest.raises(ValueError, match="the size of a batch is 1 to 1000"):
@@ -308,6 +343,8 @@ def test_both_need_a_deadline() -> None:
     [
         (1, "1"),
         (1.0, "1"),
+        (1e18, "1000000000000000000"),
+        (1e30, "1e+30"),
         ("1", '"1"'),
         (True, "true"),
         (None, None),

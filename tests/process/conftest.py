@@ -1,5 +1,6 @@
 """A daemon of its own, a client and a tail for each test of the process; a machine for each page that is tried."""
 
+import importlib.util
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from .client import Client
 from .daemon import Daemon
 from .machine import Machine
 from .tail import Tail
+
+collect_ignore = [] if importlib.util.find_spec("crewai") else ["test_crewai.py"]
+"""The one optional test: CrewAI is a heavy extra, and pins what it needs too closely for everybody's environment."""
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The ways into a daemon that documents 000 to 003 show, as programs of their own, with only their import changed."""
 
 import asyncio
-import importlib.util
 import re
 import signal
 import sys
@@ -36,31 +35,6 @@ STARTS = {
     "document 001": 'flock.start_api(host="127.0.0.1", port=0, server_name="My Flock Service API", create_ui=False)',
     "document 002": "import asyncio\nasyncio.run(flock.serve(dashboard=True, port=0))",
 }
-CREW = """
-from crewai.flow.flow import Flow, listen, start
-from pydantic import BaseModel
-
-from flockd import Flock
-
-
-class PoemState(BaseModel):
-    sentence_count: int = 1
-    poem: str = ""
-
-
-class PoemFlow(Flow[PoemState]):
-    @start()
-    def count(self):
-        return self.state.sentence_count
-
-    @listen(count)
-    def write(self, count):
-        self.state.poem = " ".join(["A line."] * count)
-
-
-flock = Flock()
-flock.flow(PoemFlow)
-"""
 CHAIN = """
 from pydantic import BaseModel
 from flockd import Flock
@@ -171,17 +145,3 @@ async def test_a_chain_of_hand_offs_runs_to_its_end(tmp_path: Path) -> None:
         inputs = [{"type": "Draft", "payload": {"text": "wool"}}]
         status, ran = await answer(f"{url}/api/v1/agents/writer/run", {"inputs": inputs})
         assert (status, ran["artifacts"][0]["payload"]) == (200, {"title": "On wool"})
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("crewai") is None, reason="needs crewai: pip install 'flockd[crewai]'"
-)
-async def test_a_flow_of_crewai_works_unchanged(tmp_path: Path) -> None:
-    (tmp_path / "poems.py").write_text(CREW, "utf-8")
-    async with serving(tmp_path, "-m", "flockd", "serve", "poems:flock", "--port", "0") as url:
-        asked = {"type": "PoemState", "payload": {"sentence_count": 3}, "timeout": 60}
-        status, done = await answer(f"{url}/api/v1/artifacts/sync", asked)
-        assert (status, done["state"]) == (200, "completed"), done
-        assert [artifact["payload"] for artifact in done["artifacts"]] == [
-            {"sentence_count": 3, "poem": "A line. A line. A line."}
-        ]

@@ -11,6 +11,11 @@ from flockd.store import sqlite
 from flockd.store.sqlite import StoreRefused, migrate
 from flockd.store.verify import verify_path
 
+from ..rig import Rig, agent
+
+OLD_BOARD = Path(__file__).with_name("board_of_schema_1.sql")
+"""What a daemon of the first release left."""
+
 STEPS = sorted(sqlite._SCHEMA.glob("[0-9]*.sql"))
 
 
@@ -85,6 +90,58 @@ def test_each_released_version_is_brought_forward(path: Path, schema: Path, rele
     assert version(path) == more
     assert "more" in tables(path)
     assert log_of(path) == before, "cursors stay cursors of this log"
+    assert verify_path(path) == []
+
+
+async def test_a_board_of_the_first_release_works_on_to_its_end(path: Path, schema: Path) -> None:
+    for step in STEPS[1:]:
+        (schema / step.name).unlink()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLD_BOARD.read_text("utf-8"))
+    for step in STEPS[1:]:
+        (schema / step.name).write_text(step.read_text("utf-8"), "utf-8")
+    migrate(path)
+    assert verify_path(path) == []
+
+    declared = agent("a", "A", max_concurrency=2), agent("b", "B", retries=3), agent("ab", "A", "C")
+    rig = Rig(path, *declared)
+    try:
+        await rig.start()
+        await rig.until(lambda: len(rig.working) == 3)
+        assert await rig.states() == [
+            "completed", "dead", "running", "running", "ready", "cancelled",
+            "waiting", "waiting", "waiting", "waiting", "running",
+        ]  # fmt: skip
+        assert (rig.busy("a"), rig.busy("ab")) == (2, 1)
+        third = await rig.call("a", 3)
+        await rig.publish("C", 6, third.context.correlation_id)
+        for n, inputs in ((2, (2, 5)), (3, (3, 6))):
+            call = await rig.call("ab", n)
+            assert call.inputs == inputs
+            call.give()
+        for n in (2, 3, 4):
+            (await rig.call("a", n)).give()
+        await rig.until(lambda: rig.kinds().count("run.completed") == 5)
+        rig.clock.advance(60)
+        while await rig.board.wake(rig.clock()):
+            pass
+        retried = await rig.call("b", 1)
+        assert (await rig.run(retried.run_id)).attempt == 2
+        retried.give()
+        await rig.until(lambda: rig.kinds().count("run.completed") == 6)
+        await rig.stop()
+        assert verify_path(path) == []
+
+        rig.agents = (*declared, agent("gone", "D", max_concurrency=1))
+        await rig.start()
+        for n in (1, 2, 3):
+            (await rig.call("gone", n)).give()
+        await rig.until(lambda: rig.kinds().count("run.completed") == 9)
+        await rig.passed()
+        assert rig.writer.occupancy.busy.total == rig.writer.occupancy.ready.total == 0
+    finally:
+        await rig.stop()
     assert verify_path(path) == []
 
 

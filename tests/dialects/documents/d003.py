@@ -82,7 +82,7 @@ DOCUMENT_003: tuple[Row, ...] = (
     Call("your flow: while it runs", YOUR_STATUS, RUNNING, after=YOUR_FLOW % ("hang", 10), ids=EXECUTION_ID, at_once=True),
     Call("your flow: the id of another flow", YOUR_STATUS, {"detail": "Not found"}, 404, after=EXECUTE, ids=EXECUTION_ID),
     Call("your flow: a router with a tag of its own", "GET /openapi.json", {"paths": {"/api/v1/your-flow/execute": {"post": {"tags": ["your-flow"]}}}}),
-    Elsewhere("a flow of CrewAI", "process/test_entry_points.py::test_a_flow_of_crewai_works_unchanged"),
+    Elsewhere("a flow of CrewAI", "process/test_crewai.py::test_a_flow_of_crewai_works_unchanged"),
     Elsewhere("environment variables", "unit/test_config.py::test_each_layer_wins_over_those_below_it"),
     Call("test the health endpoint", "curl http://127.0.0.1:8000/health", {"status": "ok"}),
     Call("test the root endpoint", "curl http://127.0.0.1:8000/", {"name": str, "version": str, "docs": "/docs"}),
