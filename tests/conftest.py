@@ -20,8 +20,14 @@ OPEN_FILES = Path("/proc/self/fd")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turns a skip of a test into a failure, if strict. An expected failure stays what it is."""
+    """Turns a skip of a test into a failure, if strict. An expected failure stays what it is.
+
+    What was logged is made printable: a report that goes from process to process is UTF-8, an author's error need not be.
+    """
     report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
     if STRICT and report.skipped and not hasattr(report, "wasxfail"):
         _fail(report)
     return report
