@@ -22,7 +22,7 @@ OPEN_FILES = Path("/proc/self/fd")
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turns a skip of a test into a failure, if strict. An expected failure stays what it is.
 
-    What was logged is made printable: a report that goes from process to process is UTF-8, an author's error need not be.
+    What was logged is made printable: reports that go between processes are UTF-8, an author's error need not be.
     """
     report = yield
     report.sections = [

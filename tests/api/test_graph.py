@@ -49,8 +49,8 @@ async def test_a_chain(api: Api) -> None:
 
 async def test_several_artifacts_into_one_run_and_one_into_several(api: Api) -> None:
     published = await api.publish("Left")
-    await api.publish("Right", correlation_id=published["correlation_id"])
-    await api.event(published["correlation_id"], "correlation.completed")
+    right = {"type": "Right", "correlation_id": published["correlation_id"]}
+    assert (await api.post("/api/v1/artifacts/sync", right)).ok()["completed"]
     found = await graph(api, published["correlation_id"])
     edges = named(found)
     assert {("Left", "matcher"), ("Right", "matcher"), ("Left", "either"), ("Right", "either")} <= set(edges)

@@ -95,6 +95,8 @@ async def _read(reads: Reads, batch_id: str) -> tuple[Batch, Correlation]:
     correlation, batch = await reads.correlation(batch_id), await reads.batch(batch_id)
     if correlation is None or batch is None:
         raise NotFound("Batch not found")
+    if batch.is_over and correlation.completed_at is None:  # it ended between the two looks
+        correlation = await reads.correlation(batch_id) or correlation
     return batch, correlation
 
 
