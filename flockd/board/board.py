@@ -1,13 +1,12 @@
 """The board: the one door through which state changes.
 
-Here a verb is made ready outside the transaction (parsed, validated, matched: all on immutable values), handed to the
-writer, and answered once it is on disk. A caller that is cancelled only stops waiting; it tears nothing.
+A verb is made ready outside the transaction (`preparing.py`), handed to the writer, and answered once it is on disk. A
+caller that is cancelled only stops waiting; it tears nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -27,45 +26,29 @@ from flockd.board.control import (
 from flockd.board.memory import Answer, Answered, Ask, RecordStep
 from flockd.board.outcome import Fail, Finish, Progress, Return
 from flockd.board.pause import PauseAgent, PauseCorrelation
+from flockd.board.preparing import Preparing
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
 from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
-from flockd.board.reveal import Reveal
 from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
-from flockd.board.timers import FireTimers, Firing, SyncTimers, is_set_back
+from flockd.board.timers import FireTimers, SyncTimers, is_set_back
 from flockd.domain.agent import Agent, Agents
-from flockd.domain.agent_error import AGENT_ERROR, AgentError
-from flockd.domain.artifact import EXTERNAL, Artifact, Draft
-from flockd.domain.artifact_type import ArtifactType, Types
+from flockd.domain.artifact import Artifact
+from flockd.domain.artifact_type import Types
 from flockd.domain.correlation import Correlation
-from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import new_id
 from flockd.domain.priority import Priority
 from flockd.domain.question import Question
 from flockd.domain.run import Run
-from flockd.domain.subscription import Candidate, Matcher
-from flockd.domain.timer import Publishes, Timer
-from flockd.domain.visibility import After, may_see, narrowest
-from flockd.errors import AgentFailed, FieldProblem, FlockdError, InvalidInput
+from flockd.domain.timer import Timer
+from flockd.errors import FlockdError, InvalidInput
 from flockd.store.reads import Reads
 from flockd.store.state import Command
-
-log = logging.getLogger(__name__)
 
 
 class Submit(Protocol):
     """Queues a command with the writer."""
 
     def __call__(self, command: Command) -> asyncio.Future[Any]: ...
-
-
-class Value(Protocol):
-    """A value that a run produced, with the name of its type."""
-
-    @property
-    def type(self) -> str: ...
-
-    @property
-    def value(self) -> Any: ...
 
 
 class Board:
@@ -86,12 +69,10 @@ class Board:
         self.agents = agents
         self.timers = {timer.name: timer for timer in timers}
         self.reads = reads
-        self.matcher = Matcher(agents.values())
+        self.preparing = Preparing(types, agents, run_outputs=run_outputs, output_bytes=output_bytes)
         self.live_text: LiveText = lambda _run_id: None
         """The supervisor's view of what a running run has written; kept when a run is cancelled."""
         self._submit = submit
-        self._run_outputs = run_outputs
-        self._output_bytes = output_bytes
 
     # -- work from outside ----------------------------------------------------------------------------------
 
@@ -107,7 +88,7 @@ class Board:
 
         Raises InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
         """
-        prepared = self._prepare(publication, EXTERNAL)
+        prepared = self.preparing.publication(publication)
         answer: Published = await self._submit(Publish(prepared, dialect, name, idempotency))
         return answer
 
@@ -127,7 +108,7 @@ class Board:
             try:
                 if isinstance(publication, FlockdError):
                     raise publication
-                items.append(self._prepare(publication, EXTERNAL))
+                items.append(self.preparing.publication(publication))
             except FlockdError as error:
                 if atomic:
                     raise InvalidInput(f"items.{index}: {error.message}", details=error.details) from None
@@ -153,19 +134,10 @@ class Board:
         `correlation_id` and `priority` are for an agent that takes no inputs; otherwise the inputs say them. Raises
         InvalidInput, Conflict, IdempotencyMismatch, Unavailable.
         """
-        ordered = _in_order(agent, inputs)
-        for one in ordered:
-            if not may_see(agent.viewer, one.visibility):
-                raise InvalidInput.field(
-                    "inputs", f"{agent.name} may not see a {one.type} with this visibility"
-                )
         if inputs:
             correlation_id, priority = inputs[0].correlation_id, inputs[0].priority
         correlation_id = correlation_id or new_id()
-        prepared = [
-            self._prepare(one._replace(correlation_id=correlation_id), EXTERNAL, match=False)
-            for one in ordered
-        ]
+        prepared = self.preparing.direct(agent, inputs, correlation_id)
         place = agent.place_of(orjson.loads(one.draft.payload) for one in prepared)
         command = RunAgent(agent, prepared, cascade, dialect, idempotency, correlation_id, priority, place)
         answer: Published = await self._submit(command)
@@ -209,7 +181,7 @@ class Board:
             try:
                 if isinstance(item, FlockdError):
                     raise item
-                checked.append([self._checked(one) for one in _in_order(agent, item)])
+                checked.append(self.preparing.item(agent, item))
             except FlockdError as error:
                 checked.append(error.message)
             if index % 64 == 63:
@@ -223,15 +195,6 @@ class Board:
     async def batch_written(self, correlation_id: str) -> None:
         """The results of a batch are in their file, or never will be."""
         await self._submit(BatchWritten(correlation_id))
-
-    def _checked(self, publication: Publication) -> tuple[str, bytes, int]:
-        """(type, payload, version) of a valid input."""
-        artifact_type = self.types.named(publication.type)
-        return (
-            publication.type,
-            artifact_type.dump(artifact_type.parse(publication.payload)),
-            artifact_type.version,
-        )
 
     async def cancel_run(self, run_id: str) -> Run:
         """End one run; raises NotFound."""
@@ -265,16 +228,7 @@ class Board:
 
         `answer` is JSON. Raises InvalidInput where its schema refuses it, NotFound, Conflict, IdempotencyMismatch.
         """
-        shape = ArtifactType("answer", schema=orjson.loads(question.schema))
-        try:
-            shape.parse(answer)
-        except InvalidInput as invalid:
-            raise InvalidInput.of(
-                [
-                    FieldProblem("answer" + one["field"].removeprefix("payload"), one["message"], one["code"])
-                    for one in (invalid.details or {})["errors"]
-                ]
-            ) from None
+        self.preparing.check_answer(question, answer)
         answered: Answered = await self._submit(Answer(question.id, answer, answered_by, idempotency))
         return answered
 
@@ -311,7 +265,7 @@ class Board:
         stored = [progress.name for progress in await self.reads.timers()]
         gone = [name for name in stored if name not in self.timers]
         if self.timers or gone:
-            firings = [self._firing(timer) for timer in self.timers.values()]
+            firings = [self.preparing.firing(timer) for timer in self.timers.values()]
             await self._submit(SyncTimers(firings, gone))
 
     async def fire_timers(self, moment: int) -> None:
@@ -319,7 +273,7 @@ class Board:
         if not self.timers:
             return
         firings = [
-            self._firing(self.timers[progress.name])
+            self.preparing.firing(self.timers[progress.name])
             for progress in await self.reads.timers()
             if progress.due_at is not None
             if progress.due_at <= moment or is_set_back(self.timers[progress.name], progress, moment)
@@ -347,43 +301,6 @@ class Board:
     ) -> asyncio.Future[Any]:
         return self._submit(Progress(run.id, run.correlation_id, run.fence, fraction, phase, message))
 
-    def finishing(
-        self,
-        run: Run,
-        agent: Agent,
-        inputs: Sequence[Artifact],
-        outputs: Sequence[Value],
-        output_text: str | None,
-    ) -> Finish:
-        """The command that ends a run well. Raises AgentFailed where its outputs are not what it may publish."""
-        if len(outputs) > self._run_outputs:
-            raise AgentFailed(
-                f"{agent.name} returned {len(outputs)} artifacts; limits.run_outputs is {self._run_outputs}."
-            )
-        tags = tuple(dict.fromkeys([*_shared_tags(inputs), *agent.tags]))
-        visibility = agent.visibility or narrowest([one.visibility for one in inputs])
-        partition_keys = {one.partition_key for one in inputs}
-        partition_key = partition_keys.pop() if len(partition_keys) == 1 else None
-        placed: list[tuple[Draft, tuple[Agent, ...]]] = []
-        size = 0
-        for output in outputs:
-            publication = Publication(output.type, b"", tags, partition_key, visibility, run.correlation_id)
-            try:
-                draft, value = self._draft(
-                    publication, agent.name, self.types.named(output.type).check(output.value)
-                )
-            except InvalidInput as invalid:
-                raise AgentFailed(
-                    f"{agent.name} returned an invalid {output.type}: {invalid.message}"
-                ) from None
-            size += len(draft.payload)
-            placed.append(self._match(draft, value) if run.cascade else (draft, ()))
-        if size > self._output_bytes:
-            raise AgentFailed(
-                f"{agent.name} returned {size} bytes; limits.output_bytes is {self._output_bytes}."
-            )
-        return Finish(run.id, run.correlation_id, run.fence, tuple(inputs), placed, output_text)
-
     def end(self, outcome: Finish | Fail | Return) -> asyncio.Future[Any]:
         """Record how an attempt ended; answers False where the claim no longer holds."""
         return self._submit(outcome)
@@ -391,48 +308,11 @@ class Board:
     async def reveal(self, moment: int) -> None:
         """Let agents see every artifact whose time is over, a page in each transaction."""
         while due := await self.reads.due_hidden(moment):
-            await asyncio.gather(*[self._submit(await self._revealing(artifact)) for artifact in due])
+            await asyncio.gather(*[self._reveal(artifact) for artifact in due])
 
-    async def _revealing(self, artifact: Artifact) -> Reveal:
-        """It wakes nobody where a direct run without a cascade published it, or where it is not to be matched: it does
-        not fit its type any more, or what an author wrote raises."""
-        assert isinstance(artifact.visibility, After)
-        draft = Draft(
-            artifact.id,
-            artifact.type,
-            artifact.payload,
-            artifact.produced_by,
-            artifact.partition_key,
-            artifact.tags,
-            artifact.visibility.then,
-            artifact.version,
-        )
-        run = None if artifact.run_id is None else await self.reads.run(artifact.run_id)
-        if run is not None and not run.cascade:
-            return Reveal(artifact, draft, ())
-        try:
-            value = self.types.named(artifact.type).parse(artifact.payload)
-            return Reveal(artifact, *self._match(draft, value))
-        except Exception as error:
-            log.warning("artifact %s is visible now and wakes nobody: %s", artifact.id, error)
-            return Reveal(artifact, draft, ())
-
-    def tell_death(self, run: Run) -> tuple[Draft, tuple[Agent, ...]] | None:
-        """The AgentError of a run that has just died; None where no agent subscribes to it. Called by the writer."""
-        if not self.matcher.subscribes(AGENT_ERROR.name) or AGENT_ERROR.name not in self.types:
-            return None
-        error = orjson.loads(run.error or b"{}")
-        told = AgentError(
-            agent=run.agent,
-            run_id=run.id,
-            correlation_id=run.correlation_id,
-            code=error.get("code", ""),
-            message=error.get("message", ""),
-            attempt=run.attempt,
-            inputs=list(run.inputs),
-        )
-        publication = Publication(AGENT_ERROR.name, correlation_id=run.correlation_id)
-        return self._match(*self._draft(publication, run.agent, told))
+    async def _reveal(self, artifact: Artifact) -> None:
+        producer = None if artifact.run_id is None else await self.reads.run(artifact.run_id)
+        await self._submit(self.preparing.revealing(artifact, producer))
 
     async def take_back(self) -> None:
         """At start: every run that was running when the process ended becomes ready, or dead at limits.run_crashes."""
@@ -449,96 +329,3 @@ class Board:
         after = 0 if self.agents else None
         while after is not None:
             after = await self._submit(Adopt(after, tuple(self.agents)))
-
-    # -- outside the transaction ----------------------------------------------------------------------------
-
-    def _firing(self, timer: Timer) -> Firing:
-        """What a timer does now. A payload that its type refuses is a workflow that has failed from the start."""
-        target = timer.target
-        if not isinstance(target, Publishes):
-            return Firing(timer, None)
-        publication = Publication(
-            target.type, target.payload, target.tags, target.partition_key, target.visibility
-        )
-        try:
-            return Firing(timer, self._prepare(publication, EXTERNAL))
-        except Exception as error:  # a type's own validators may raise anything; the clock goes on
-            log.warning("timer %s cannot publish its %s", timer.name, target.type, exc_info=error)
-            reason = error.message if isinstance(error, FlockdError) else type(error).__name__
-            return Firing(timer, f"Its {target.type} cannot be published: {reason}")
-
-    def _prepare(self, publication: Publication, producer: str, *, match: bool = True) -> Prepared:
-        """Validate against the type and match. Raises InvalidInput."""
-        artifact_type = self.types.named(publication.type)
-        draft, value = self._draft(publication, producer, artifact_type.parse(publication.payload))
-        draft, agents = self._match(draft, value) if match else (draft, ())
-        return Prepared(
-            draft,
-            agents,
-            publication.correlation_id or new_id(),
-            publication.priority,
-            publication.correlation_is_new or publication.correlation_id is None,
-        )
-
-    def _draft(self, publication: Publication, producer: str, value: Any) -> tuple[Draft, Any]:
-        artifact_type = self.types[publication.type]
-        draft = Draft(
-            new_id(),
-            publication.type,
-            artifact_type.dump(value),
-            producer,
-            publication.partition_key,
-            publication.tags,
-            publication.visibility,
-            artifact_type.version,
-        )
-        return draft, value
-
-    def _match(self, draft: Draft, value: Any) -> tuple[Draft, tuple[Agent, ...]]:
-        """The agents that it wakes, and the draft with its keys for those that gather it."""
-        candidate = Candidate(
-            draft.type, draft.payload, value, draft.produced_by, draft.tags, draft.visibility
-        )
-        agents = self.matcher.match(candidate)
-        keys, places = self.matcher.keys(candidate, agents), self.matcher.places(candidate, agents)
-        return (draft._replace(keys=keys, places=places) if keys or places else draft), agents
-
-
-def _shared_tags(inputs: Sequence[Artifact]) -> tuple[str, ...]:
-    """The tags that all inputs carry, in the order of the first."""
-    if not inputs:
-        return ()
-    first, *others = inputs
-    return tuple(tag for tag in first.tags if all(tag in other.tags for other in others))
-
-
-def _in_order(agent: Agent, inputs: Sequence[Publication]) -> list[Publication]:
-    """The inputs of a direct run in the order of the agent's types. Raises InvalidInput with what it takes."""
-    subscription = agent.subscription
-    if isinstance(subscription.gathering, BatchSpec):
-        size = subscription.gathering.size
-        if 1 <= len(inputs) <= size and all(one.type in subscription.types for one in inputs):
-            return list(inputs)
-        raise InvalidInput.field(
-            "inputs", f"{agent.name} takes 1 to {size} artifacts: {' or '.join(subscription.types)}"
-        )
-    if subscription.mode == "any":
-        if len(inputs) == 1 and inputs[0].type in subscription.types:
-            return list(inputs)
-        raise InvalidInput.field(
-            "inputs", f"{agent.name} takes one artifact: {' or '.join(subscription.types)}"
-        )
-    left = list(inputs)
-    ordered: list[Publication] = []
-    for name in subscription.types:
-        found = next((one for one in left if one.type == name), None)
-        if found is not None:
-            left.remove(found)
-            ordered.append(found)
-    if left and not subscription.types:
-        raise InvalidInput.field("inputs", f"{agent.name} takes no artifact")
-    if left or len(ordered) != len(subscription.types):
-        raise InvalidInput.field(
-            "inputs", f"{agent.name} takes {' and '.join(subscription.types)}, one artifact of each"
-        )
-    return ordered

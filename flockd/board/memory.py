@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from flockd.board.outcome import Fenced
-from flockd.board.publication import Idempotency, remember, replay
+from flockd.board.publication import Idempotency, keys_of, remember, replay
 from flockd.domain.event import EventKind
 from flockd.domain.identity import new_id
 from flockd.domain.moment import iso
@@ -111,7 +111,7 @@ class Answer:
     def needs(self) -> Needs:
         return Needs(
             questions=(self.question_id,),
-            keys=() if self.idempotency is None else (self.idempotency.digest,),
+            keys=keys_of(self.idempotency),
         )
 
     def decide(self, state: State) -> Answered:

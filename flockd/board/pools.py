@@ -70,9 +70,7 @@ def expire(state: State, moment: int) -> tuple[list[Run], int]:
     due = [one for pool in state.pools.values() for one in pool if one.due_at <= moment]
     for pool in dict.fromkeys(one.pool for one in due if one.is_batch):
         waiting = [one for one in state.pools[pool] if one.is_batch]
-        for start in range(
-            0, len(waiting), BATCH_MOST
-        ):  # more than one only where the declaration has changed
+        for start in range(0, len(waiting), BATCH_MOST):  # several only where the declaration has changed
             run = take(state, pool.agent, waiting[start : start + BATCH_MOST])
             if run is not None:
                 runs.append(run)

@@ -82,6 +82,11 @@ class Idempotency(NamedTuple):
     """Makes the final answer inside the transaction; None where it comes later (a sync publish, a direct run)."""
 
 
+def keys_of(key: Idempotency | None) -> tuple[bytes, ...]:
+    """What a command that may come with a key needs of the keys that are stored."""
+    return () if key is None else (key.digest,)
+
+
 def replay(state: State, key: Idempotency | None) -> tuple[list[Published], bytes | None] | None:
     """What this key did before, or None where it is new or older than the setting keeps it.
 

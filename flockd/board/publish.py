@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flockd.board.ending import settle_all
 from flockd.board.pools import pools_of
-from flockd.board.publication import Idempotency, Prepared, Published, Result, remember, replay
+from flockd.board.publication import Idempotency, Prepared, Published, Result, keys_of, remember, replay
 from flockd.board.runs import new_run
 from flockd.board.wake import open_correlation, place, put, refuse_cancelled
 from flockd.domain.agent import Agent
@@ -31,7 +31,7 @@ class Publish(NamedTuple):
     def needs(self) -> Needs:
         return Needs(
             correlations=self.prepared.named_correlation,
-            keys=() if self.idempotency is None else (self.idempotency.digest,),
+            keys=keys_of(self.idempotency),
             pools=pools_of(self.prepared.draft),
         )
 
@@ -70,7 +70,7 @@ class PublishMany:
                 for item in self.items
                 if isinstance(item, Prepared) and not item.correlation_is_new
             ),
-            keys=() if self.idempotency is None else (self.idempotency.digest,),
+            keys=keys_of(self.idempotency),
             pools=tuple(
                 pool for item in self.items if isinstance(item, Prepared) for pool in pools_of(item.draft)
             ),
@@ -127,7 +127,7 @@ class RunAgent:
     def needs(self) -> Needs:
         return Needs(
             correlations=self.inputs[0].named_correlation if self.inputs else (self.correlation_id,),
-            keys=() if self.idempotency is None else (self.idempotency.digest,),
+            keys=keys_of(self.idempotency),
         )
 
     def decide(self, state: State) -> Published:

@@ -75,11 +75,11 @@ def place(
         depth = producer.depth + 1
     woken: list[Run] = []
     for draft, agents in drafts:
-        place = state.reserve()  # what it sets off comes after it in the log
-        runs, held = wake_all(state, correlation, agents, draft, place.seq, depth)
+        reserved = state.reserve()  # what it sets off comes after it in the log
+        runs, held = wake_all(state, correlation, agents, draft, reserved.seq, depth)
         woken += runs
         artifact = put(
-            state, correlation, draft, [run.id for run in runs], held, producer=producer, place=place
+            state, correlation, draft, [run.id for run in runs], held, producer=producer, place=reserved
         )
         if isinstance(artifact.visibility, After):
             due_at = state.clock + int(artifact.visibility.ttl * 1000)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flockd.domain.budget import Budget
 from flockd.domain.gathering import key_text
 from flockd.domain.priority import Priority
 from flockd.domain.rate import Rate
@@ -49,6 +50,8 @@ class Agent:
     """Of its outputs; None: the narrowest of its inputs."""
     labels: frozenset[str] = frozenset()
     tenant: str | None = None
+    budget: Budget | None = None
+    """What calls of all of its runs together may take."""
     hand_off: tuple[str, ...] = ()
     """The agents that its outputs wake."""
     viewer: Viewer = field(init=False)
@@ -62,7 +65,9 @@ class Agent:
         return self.name if key is None else f"{self.name}{_KEY}{key}"
 
     def place_of(self, documents: Iterable[Any]) -> str:
-        """Where a run on these payloads queues: at the key of the first that has one."""
+        """Where a run on these payloads queues: at the key of the first that has one. They are not read in vain."""
+        if self.concurrency_key is None:
+            return self.name
         keys = (self.key_of(document) for document in documents)
         return self.place(next((key for key in keys if key is not None), None))
 

@@ -27,6 +27,7 @@ from flockd.engines.memory import (
     shape_of,
     written,
 )
+from flockd.engines.outside import Outside
 
 Scope = Literal["correlation", "board"]
 
@@ -64,6 +65,7 @@ class Context:
         on_write: Callable[[str], None],
         query: Query,
         memory: Memory | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self.agent = agent
         self.correlation_id = correlation_id
@@ -76,6 +78,8 @@ class Context:
         self._query = query
         self.memory: Memory = memory or Forgetful()
         """What the daemon keeps of this run; for engines."""
+        self.outside = outside or Outside()
+        """What engines reach beyond the daemon with; for engines."""
 
     @cached_property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, get_type_hints
 from pydantic_core import PydanticSerializationError
 
 from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.usage import Most, Usage
 from flockd.errors import InvalidInput
 
 NO_DEFAULT: Any = object()
@@ -45,8 +46,33 @@ class Memory(Protocol):
         """
         ...
 
-    async def record(self, name: str, value: bytes) -> None:
-        """Keep the result of a step. Raises RunSuperseded, and ValueError where it is too large."""
+    async def record(self, name: str, value: bytes, *, tool: bytes | None = None) -> None:
+        """Keep the result of a step; with `tool`, the JSON data of a `tool.called` event, which is logged with it.
+
+        Raises RunSuperseded, and ValueError where it is too large.
+        """
+        ...
+
+    async def tell_tool(self, data: bytes) -> None:
+        """Log a `tool.called` event without a step: the call failed. Raises RunSuperseded."""
+        ...
+
+    async def begin_call(self, model: str, most: Most) -> str:
+        """Reserve what one call of a language model takes at most, in every budget that it counts for; answers its id.
+
+        Raises BudgetExceeded where it does not fit (the event `budget.exceeded` is logged), and RunSuperseded.
+        """
+        ...
+
+    async def end_call(
+        self, call_id: str, usage: Usage | None, *, step: tuple[str, bytes] | None = None
+    ) -> None:
+        """Settle a call, in one transaction with the step (name, JSON) that keeps what it answered.
+
+        `usage` None: nobody knows what it took, and it is charged what was reserved. Not guarded by the fence: what was
+        taken was taken, so a superseded attempt settles, too, and only its step is dropped. Never lost on cancelling:
+        it is stored though its caller be cancelled. Raises RunSuperseded where a step was dropped.
+        """
         ...
 
     async def ask(self, key: str, text: str, schema: bytes, timeout_seconds: float | None) -> Asked | None:
@@ -63,7 +89,18 @@ class Forgetful:
     async def recall(self, name: str) -> bytes | None:
         return None
 
-    async def record(self, name: str, value: bytes) -> None:
+    async def record(self, name: str, value: bytes, *, tool: bytes | None = None) -> None:
+        return None
+
+    async def tell_tool(self, data: bytes) -> None:
+        return None
+
+    async def begin_call(self, model: str, most: Most) -> str:
+        return ""
+
+    async def end_call(
+        self, call_id: str, usage: Usage | None, *, step: tuple[str, bytes] | None = None
+    ) -> None:
         return None
 
     async def ask(self, key: str, text: str, schema: bytes, timeout_seconds: float | None) -> Asked | None:

@@ -18,7 +18,8 @@ from flockd.domain.predicate import compile_where
 from flockd.domain.retry import delay_seconds
 from flockd.domain.visibility import may_see
 from flockd.engines.base import Context, Engine, Scope
-from flockd.errors import AgentFailed, FlockdError, InvalidInput, Unavailable
+from flockd.engines.outside import Outside
+from flockd.errors import AgentFailed, BudgetExceeded, FlockdError, InvalidInput, Unavailable
 from flockd.store.reads import ArtifactFilter
 from flockd.supervisor.memory import RunMemory
 from flockd.supervisor.work import Work, storable
@@ -47,9 +48,11 @@ class Runner:
         retry_base_seconds: float,
         retry_max_seconds: float,
         value_bytes: int,
+        outside: Outside,
         observe: Callable[[float, str], None],
     ) -> None:
         self._board = board
+        self._outside = outside
         self._value_bytes = value_bytes
         self._engines = engines
         self._retry_base = retry_base_seconds
@@ -87,7 +90,7 @@ class Runner:
                 return None
             if work.timed_out:  # it went on after its cancelling: late is late
                 return self._timeout(work)
-            return self._board.finishing(run, agent, inputs, outputs, work.text())
+            return self._board.preparing.finishing(run, agent, inputs, outputs, work.text())
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except (
@@ -108,7 +111,9 @@ class Runner:
         if isinstance(error, asyncio.CancelledError):
             return self._failure(work, "AGENT_FAILED", "It cancelled itself.")
         if isinstance(error, AgentFailed):
-            return self._failure(work, "AGENT_FAILED", error.message)
+            return self._failure(work, error.code, error.message)
+        if isinstance(error, BudgetExceeded):
+            return self._failure(work, error.code, error.message, final=True)
         run = work.run
         log.warning("agent %s failed (run %s, attempt %d)", run.agent, run.id, run.attempt, exc_info=error)
         kinds = [cls.__name__ for cls in type(error).__mro__]
@@ -219,6 +224,7 @@ class Runner:
             on_write=work.write,
             query=partial(self._query, work.agent, run.correlation_id, run.tenant),
             memory=RunMemory(self._board, work, value_bytes=self._value_bytes),
+            outside=self._outside,
         )
 
     async def _query(

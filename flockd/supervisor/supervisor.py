@@ -17,6 +17,7 @@ from flockd.domain.event import Event
 from flockd.domain.moment import now_ms
 from flockd.domain.run import SUSPECT_CRASHES, Run
 from flockd.engines.base import Engine
+from flockd.engines.outside import Outside
 from flockd.errors import FlockdError, Unavailable
 from flockd.store.occupancy import Occupancy
 from flockd.store.writer import Committed, Started
@@ -50,6 +51,7 @@ class Supervisor:
         idempotency_ms: int,
         tell_live: Callable[[Event], None],
         observe: Callable[[float, str], None],
+        outside: Outside | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._board = board
@@ -66,6 +68,7 @@ class Supervisor:
             retry_base_seconds=retry_base_seconds,
             retry_max_seconds=retry_max_seconds,
             value_bytes=output_bytes,
+            outside=outside or Outside(),
             observe=observe,
         )
         self._works: dict[str, Work] = {}

@@ -244,7 +244,7 @@ async def test_once(rigs: Rigs) -> None:
 async def test_looking_twice_at_once_fires_once(rigs: Rigs) -> None:
     rig = await rigs(agent("a", "A"), timers=[publishing(Every("5m"))])
     rig.clock.advance(5 * MINUTE)
-    firings = [rig.board._firing(timer) for timer in rig.board.timers.values()]
+    firings = [rig.board.preparing.firing(timer) for timer in rig.board.timers.values()]
     async with rig.one_group():
         looks = [rig.soon(_submitted(rig, FireTimers(firings))) for _ in range(3)]
     assert await asyncio.gather(*looks) == [["tick"], [], []]

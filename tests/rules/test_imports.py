@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app": (ANYTHING,),
     "api": ("board", "store", "streams", "security", "domain", "routing"),
     "dialects": ("board", "store", "streams", "security", "domain", "routing", "api"),
-    "supervisor": ("board", "engines.base", "engines.memory", "domain", "store"),
+    "supervisor": ("board", "engines.base", "engines.memory", "engines.outside", "domain", "store"),
     "board": ("store", "streams.hub", "domain"),
     "streams": ("store", "domain"),
     "webhooks": ("streams.follow", "board"),
@@ -61,7 +61,7 @@ OWNERS = (
         "the server side of aiohttp",
     ),
     Owner(("sqlite3", "aiosqlite", "asyncpg", "psycopg"), ("store",), "a SQL driver"),
-    Owner(("openai", "anthropic", "pydantic_ai", "litellm", "crewai"), ("engines",), "an SDK"),
+    Owner(("openai", "anthropic", "pydantic_ai", "litellm", "crewai", "mcp"), ("engines",), "an SDK"),
 )
 
 

@@ -39,12 +39,12 @@ async def test_a_late_finish_under_an_old_fence_is_refused(rigs: Rigs) -> None:
     stale = await rig.run((await rig.call("ab")).run_id)
     await restart(rig)
     call = await rig.call("ab")
-    late = rig.board.finishing(stale, rig.agents[0], call.context.inputs, [], None)
+    late = rig.board.preparing.finishing(stale, rig.agents[0], call.context.inputs, [], None)
     assert await rig.board.end(late) is False
     assert await rig.board.progress(stale, 0.5, None, None) is False
     call.give()
     await rig.event("run.completed")
-    again = rig.board.finishing(stale, rig.agents[0], call.context.inputs, [], None)
+    again = rig.board.preparing.finishing(stale, rig.agents[0], call.context.inputs, [], None)
     assert await rig.board.end(again) is False
     assert rig.kinds().count("run.completed") == 1
 

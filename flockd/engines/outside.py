@@ -1,0 +1,64 @@
+"""What engines reach beyond the daemon with: language models and other services. One for a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from flockd.domain.rate import Rate
+
+if TYPE_CHECKING:
+    from flockd.engines.llm.models import Models
+
+
+class LlmDefaults(NamedTuple):
+    """The section `[llm]`: what holds for every agent that thinks with a language model and says nothing else."""
+
+    model: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None
+    """The environment variable that holds the key; the key itself is nowhere else."""
+    timeout_seconds: float = 120.0
+    """For one request to the model."""
+    max_tokens: int = 1024
+    max_concurrency: int = 16
+    """Requests at once to one model, of all agents together."""
+    retries: int = 3
+    """Times that a request is sent again which the provider refused for now (429, 5xx, a connection that failed): these
+    count as no attempts of the run."""
+
+
+class ModelLimits(NamedTuple):
+    """A table `[[models]]`: what holds for one model, whoever uses it. None: what `[llm]` or the library says."""
+
+    name: str
+    max_concurrency: int | None = None
+    rate: Rate | None = None
+    input_usd: float | None = None
+    """US dollars for a million input tokens."""
+    output_usd: float | None = None
+
+
+class Outside:
+    """An async context manager: left, its connections are closed. What is in it is made on first use."""
+
+    def __init__(self, llm: LlmDefaults | None = None, models: Iterable[ModelLimits] = ()) -> None:
+        self.llm = llm or LlmDefaults()
+        self.limits = {limits.name: limits for limits in models}
+        self._models: Models | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        if self._models is not None:
+            await self._models.close()
+
+    @property
+    def models(self) -> Models:
+        """The language models that agents name, each with its limits."""
+        if self._models is None:
+            from flockd.engines.llm.models import Models
+
+            self._models = Models(self.llm, self.limits)
+        return self._models
