@@ -11,11 +11,13 @@ from bench import report
 from bench.client import Client
 from bench.fanout import measure_fanout
 from bench.latency import measure_hops, measure_start
+from bench.llm import measure_llm
 from bench.machine import look_at_machine
 from bench.match import measure_match
 from bench.pages import measure_pages
 from bench.report import Row
 from bench.rounds import Bench
+from bench.schedule import measure_schedule
 from bench.startup import measure_startup
 from bench.throughput import measure_beside, measure_chains, measure_publishes
 
@@ -32,6 +34,8 @@ PARTS: dict[str, Callable[[Bench], list[Row]]] = {
     "startup": measure_startup,
     "fanout": measure_fanout,
     "match": measure_match,
+    "llm": measure_llm,
+    "schedule": measure_schedule,
 }
 
 

@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 from flockd.domain.agent_error import AgentError
+from flockd.domain.budget import Budget
 from flockd.domain.gathering import BatchSpec, JoinSpec
 from flockd.domain.schedule import Cron, Daily, Every, Once
 from flockd.domain.visibility import After, Labelled, Private, Public, Tenant
@@ -15,8 +16,10 @@ from flockd.flock import (
     FlockAgent,
     FlockAPI,
     FlockFactory,
+    McpServer,
     QuestionExpired,
     RunSuperseded,
+    Seen,
 )
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "AgentError",
     "BatchSpec",
     "BlockingContext",
+    "Budget",
     "Context",
     "Cron",
     "Daily",
@@ -36,11 +40,13 @@ __all__ = [
     "FlockFactory",
     "JoinSpec",
     "Labelled",
+    "McpServer",
     "Once",
     "Private",
     "Public",
     "QuestionExpired",
     "RunSuperseded",
+    "Seen",
     "Tenant",
     "__version__",
 ]

@@ -25,10 +25,12 @@ from flockd.config import Config
 from flockd.dialects.keys import BATCH, WORKFLOWS, BatchSettings
 from flockd.dialects.runs.batch_files import BATCH_FILES, BatchFiles
 from flockd.domain.agent import agent_at
+from flockd.domain.budget import Budgets
 from flockd.domain.moment import HOUR_MS
 from flockd.engines.outside import Outside
 from flockd.errors import Unavailable
 from flockd.flock import Flock
+from flockd.loading import budget_rules, outside_of
 from flockd.logs import set_up_logs
 from flockd.routing import reserved_names
 from flockd.store import sqlite
@@ -87,6 +89,7 @@ class Daemon:
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done with a sentence when the process must end."""
         self.path = config.store.path
+        self.budgets = Budgets(budget_rules(config, flock))
         self._drained: asyncio.Task[None] | None = None
 
     @property
@@ -128,9 +131,10 @@ class Daemon:
                 reads=reads,
                 run_outputs=config.limits.run_outputs,
                 output_bytes=config.limits.output_bytes,
+                budgets=self.budgets,
             )
             self.writer.on_death = board.preparing.tell_death
-            outside = await stack.enter_async_context(Outside())
+            outside = await stack.enter_async_context(outside_of(config))
             self.supervisor = self._supervisor(board, outside)
             self.streams = await stack.enter_async_context(
                 Streams(
@@ -184,6 +188,7 @@ class Daemon:
             connection,
             self.path,
             agents=self.flock.agents(),
+            budgets=self.budgets,
             limits=Limits(
                 running=config.limits.running,
                 ready_runs=config.limits.ready_runs,

@@ -10,18 +10,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flockd.config import AgentTable, Config, FlowTable, TypeTable, WorkflowTable
+from flockd.config import AgentTable, Config, FlowTable, ModelTable, ServiceKeys, TypeTable, WorkflowTable
+from flockd.domain.budget import Budget, BudgetRule, Scope
 from flockd.domain.fields import model_of
+from flockd.domain.rate import parse_rate
+from flockd.engines.outside import LlmDefaults, ModelLimits, Outside
 from flockd.errors import nearest
 from flockd.flock import Flock
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import made
 from flockd.flock.flock_agent import fields_type
 from flockd.flock.flows import FlowOptions
+from flockd.flock.llm_agents import LlmOptions
 from flockd.flock.options import AgentOptions, GatherOptions
 
 DEMO = "flockd.demo:flock"
 """What is served where nothing is named."""
+THINKING_DEMO = "flockd.demo.flocks:thinking_flock"
+"""The same where `llm.model` names a model."""
 
 _NAMED = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)")
 _OWN_FOLDER = Path(__file__).parent
@@ -47,7 +53,7 @@ def load_flock(config: Config, target: str | None = None) -> Flock:
     elif config.agents or config.flows:
         flocks = [Flock()]
     else:
-        flocks = [_flock_at(DEMO, folders)]
+        flocks = [_flock_at(DEMO if config.llm.model is None else THINKING_DEMO, folders)]
     return _combined(config, flocks, folders)
 
 
@@ -59,6 +65,7 @@ def with_tables(config: Config, base: Flock) -> Flock:
 def _combined(config: Config, flocks: list[Flock], folders: list[Path]) -> Flock:
     first = flocks[0]
     combined = Flock(first.model, name=first.name, description=first.description)
+    outside_of(config)  # what is wrong in its tables is said before anything starts
     try:
         for each in flocks:
             combined.include(each)
@@ -88,6 +95,24 @@ def _use_working_directory() -> list[Path]:
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
     return folders
+
+
+def budget_rules(config: Config, flock: Flock) -> tuple[BudgetRule, ...]:
+    """What `[[budgets]]` and the agents' own budgets say. Raises DeclarationError for the name of no agent."""
+    agents = flock.agents()
+    rules = []
+    for table in config.budgets:
+        scope, name = Scope(table.scope), table.name
+        if name is not None and scope is not Scope.tenant:
+            agent = agents.spelled(name)
+            if agent is None:
+                near = nearest(name, agents)
+                hint = f": did you mean {near}?" if near else ""
+                raise DeclarationError(f"[[budgets]]: there is no agent {name}{hint}")
+            name = agent.name
+        rules.append(BudgetRule(scope, name, Budget(table.requests, table.tokens, table.usd, table.per)))
+    own = [BudgetRule(Scope.agent, agent.name, agent.budget) for agent in agents.values() if agent.budget]
+    return (*rules, *own)
 
 
 # Modules
@@ -163,7 +188,26 @@ def _place(error: BaseException) -> str:
     return ""
 
 
-# Tables of the configuration
+# Sections and tables of the configuration
+
+
+def outside_of(config: Config) -> Outside:
+    """What engines reach beyond the daemon with, under the limits of `[llm]` and `[[models]]`. Raises LoadError."""
+    models = [_model_limits(table) for table in config.models]
+    return Outside(llm_defaults(config), models, answer_bytes=config.limits.output_bytes)
+
+
+def llm_defaults(config: Config) -> LlmDefaults:
+    """The section `[llm]`, as engines know it."""
+    return LlmDefaults(**config.llm.model_dump())
+
+
+def _model_limits(table: ModelTable) -> ModelLimits:
+    try:
+        rate = None if table.rate is None else parse_rate(table.rate)
+    except ValueError as error:
+        raise LoadError(f"model {table.name} ([[models]]): rate: {error}") from None
+    return ModelLimits(table.name, table.max_concurrency, rate, table.input_usd, table.output_usd)
 
 
 def _declare_type(combined: Flock, table: TypeTable) -> None:
@@ -182,25 +226,32 @@ def _declare_type(combined: Flock, table: TypeTable) -> None:
 
 def _declare_agent(combined: Flock, table: AgentTable, folders: list[Path]) -> None:
     owner = f"agent {table.name} ([[agents]])"
-    made_of = {
-        option: fields_type(owner, table.name, fields_of, fields)
-        for option, fields_of, fields in (
-            ("consumes", "input", table.input),
-            ("publishes", "output", table.output),
+    made_of: dict[str, Any] = {
+        option: named if fields is None else fields_type(owner, table.name, fields_of, fields)
+        for option, named, fields_of, fields in (
+            ("consumes", table.consumes, "input", table.input),
+            ("publishes", table.publishes, "output", table.output),
         )
-        if fields is not None
+        if not (named is None and fields is None)
     }
+    if table.engine == "http":
+        service: dict[str, Any] = table.model_dump(include=set(ServiceKeys.model_fields), exclude_none=True)
+        limits: GatherOptions = table.options()  # type: ignore[assignment]  # as below
+        combined.http_agent(table.name, **made_of, **service, **limits)
+        return
     if table.function is None:
-        options: GatherOptions = table.options()  # type: ignore[assignment]  # one table, one TypedDict: a test compares them
-        combined.llm_agent(
-            table.name, **made_of, instructions=table.instructions or "", model=table.model, **options
-        )
+        try:
+            tools = [_object_at(tool, folders) for tool in table.tools or ()]
+        except LoadError as error:
+            raise LoadError(f"{owner}: tools: {error}") from error
+        options = LlmOptions(**table.options(), **table.thinking())  # type: ignore[typeddict-item]  # as below
+        combined.llm_agent(table.name, **made_of, **{**options, "tools": tools})
         return
     try:
         function = _object_at(table.function, folders)
     except LoadError as error:
         raise LoadError(f"{owner}: {error}") from error
-    given = AgentOptions(name=table.name, **table.options(), **made_of)  # type: ignore[typeddict-item]  # as above
+    given = AgentOptions(name=table.name, **table.options(), **made_of)  # type: ignore[typeddict-item]  # one table, one TypedDict: a test compares them
     combined.agent(**given)(function)
 
 

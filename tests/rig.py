@@ -22,6 +22,7 @@ from flockd.board import Board, Publication, Published
 from flockd.domain.agent import Agent, Agents
 from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact_type import ArtifactType, Types
+from flockd.domain.budget import BudgetRule, Budgets
 from flockd.domain.event import Event
 from flockd.domain.identity import new_id
 from flockd.domain.run import Run
@@ -149,6 +150,7 @@ class Rig:
         *agents: Agent,
         engines: Mapping[str, Engine] | None = None,
         limits: Limits | None = None,
+        budgets: Sequence[BudgetRule] = (),
         lane_window: int = 64,
         run_outputs: int = 1000,
         output_bytes: int = 1 << 20,
@@ -162,6 +164,7 @@ class Rig:
         self.timers = timers
         self.engines = dict(engines or {})
         self.limits = limits or Limits()
+        self.budgets = budgets
         self.clock = Clock()
         self.working: list[Call] = []
         """Attempts at their engines now."""
@@ -192,11 +195,13 @@ class Rig:
         connection = sqlite.connect_writer(self.path, durability="normal", page_cache_bytes=1 << 24)
         self.connection = self._wrap(connection)
         agents = Agents(self.agents)
+        budgets = Budgets(self.budgets)
         self.writer = Writer(
             self.connection,
             self.path,
             agents=agents,
             limits=self.limits,
+            budgets=budgets,
             on_commit=self._committed,
             on_fatal=self._failed,
             clock=self.clock,
@@ -210,6 +215,7 @@ class Rig:
             run_outputs=self._run_outputs,
             output_bytes=self._output_bytes,
             timers=self.timers,
+            budgets=budgets,
         )
         self.writer.on_death = self.board.preparing.tell_death
         self.supervisor = Supervisor(
@@ -351,6 +357,11 @@ class Rig:
         """Publish one artifact."""
         keyed = {key: fields.pop(key) for key in ("idempotency", "name", "dialect") if key in fields}
         return await self.board.publish(publication(type, n, correlation_id, **fields), **keyed)
+
+    async def retry(self, run_id: str) -> Run:
+        """Start a dead run again; as the board's redrive of one."""
+        redriven = await self.board.redrive((run_id,), render=lambda _: b"", strict=True)
+        return redriven.runs[0]
 
     def soon(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin something; it is cancelled at the end of the board if nobody awaited it."""

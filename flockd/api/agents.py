@@ -18,8 +18,10 @@ from flockd.board import Published
 from flockd.domain.agent import Agent
 from flockd.domain.artifact_type import Types
 from flockd.domain.identity import new_id
-from flockd.domain.run import Run, RunState
-from flockd.errors import AgentFailed, NotFound, TimedOut
+from flockd.domain.moment import now_ms, parse_iso
+from flockd.domain.run import RunState
+from flockd.domain.where import shown
+from flockd.errors import AgentFailed, BudgetExceeded, FlockdError, NotFound, TimedOut
 from flockd.routing import Call
 
 _IDLE = AgentLoad(0, 0)
@@ -64,13 +66,17 @@ def _document(agent: Agent, types: Types, load: AgentLoad) -> dict[str, Any]:
     return {
         "name": agent.name,
         "description": agent.description,
-        "subscriptions": [{"types": subscription.types, "mode": subscription.mode}]
-        if subscription.types
-        else [],  # only its schedule starts it
+        "subscriptions": subscription.documents(),
         "outputs": agent.outputs,
         "kind": agent.kind,
         "labels": sorted(agent.labels),
         "tenant": agent.tenant,
+        "priority": None if agent.priority is None else agent.priority.name,
+        "max_concurrency": agent.max_concurrency,
+        "concurrency_key": None if agent.concurrency_key is None else shown(agent.concurrency_key),
+        "rate": None if agent.rate is None else agent.rate.document(),
+        "retries": agent.retries,
+        "timeout_seconds": agent.timeout_seconds,
         "status": "paused" if load.paused else "running" if load.running else "idle",
         "running": load.running,
         "queued": load.queued,
@@ -134,25 +140,36 @@ async def run_agent(call: Call[None, RunBody]) -> bytes | web.StreamResponse:
     if failure is not None:
         if record is not None:
             await board.free_key(record.digest, published)
-        raise AgentFailed(failure, details=ids)
+        raise failure
     answer = orjson.dumps({"artifacts": [artifact.document() for artifact in outcome.artifacts], **ids})
     if record is not None:
         await board.keep_answer(record.digest, answer, published)
     return again(answer) if published.replayed else answer
 
 
-async def _failure(call: Call[Any, Any], published: Published, outcome: Outcome) -> str | None:
+async def _failure(call: Call[Any, Any], published: Published, outcome: Outcome) -> FlockdError | None:
     """Why the run itself failed; what it set off may fail without it."""
+    ids = {"correlation_id": published.correlation_id, "run_id": published.run_id}
     if outcome.state == "completed" and not outcome.errors:
         return None
     run = await call.app[READS].run(published.run_id) if published.run_id is not None else None
     if run is None or run.state is RunState.completed:
         return None
-    return "Cancelled" if run.state is RunState.cancelled else _message(run)
+    if run.state is RunState.cancelled:
+        return AgentFailed("Cancelled", details=ids)
+    error = orjson.loads(run.error) if run.error else {"message": f"{run.agent} did not finish"}
+    if error.get("code") != BudgetExceeded.code:
+        return AgentFailed(error["message"], details=ids)
+    budget = await call.app[READS].refusal(run.correlation_id, run.id)
+    headers = None if budget is None else _retry_after(budget["window_ends_at"])
+    return BudgetExceeded(error["message"], details={**ids, "budget": budget}, headers=headers)
 
 
-def _message(run: Run) -> str:
-    return str(orjson.loads(run.error)["message"]) if run.error else f"{run.agent} did not finish"
+def _retry_after(window_ends_at: str | None) -> dict[str, str] | None:
+    """When a budget begins anew; one of all time never does."""
+    if window_ends_at is None:
+        return None
+    return {"Retry-After": str(max(1, -(-(parse_iso(window_ends_at) - now_ms()) // 1000)))}
 
 
 async def agent_history(call: Call[ArtifactsWanted, None]) -> bytes:

@@ -140,11 +140,40 @@ class ArtifactsSummary(BaseModel):
     summary: Summary
 
 
+class Join(BaseModel):
+    """One artifact of each type whose keys are equal, of any workflow."""
+
+    by: str | dict[str, str] = Field(description="The path to the key, or one for each type.")
+    within_seconds: float = Field(description="How long an artifact waits for its partners.")
+
+
+class Gathered(BaseModel):
+    """Several artifacts at once."""
+
+    size: int
+    timeout_seconds: float = Field(description="Then it takes what is there.")
+    by: str | None = Field(description="The path to a key, where it gathers those of one.")
+
+
 class Subscription(BaseModel):
     """What wakes an agent."""
 
     types: list[str]
     mode: Literal["all", "any"] = Field(description="all: one artifact of each; any: one of one of them.")
+    where: str | None = Field(
+        description="What must be true of the payload; of a function in the author's code its name."
+    )
+    from_agents: list[str] = Field(description="Only artifacts of these producers; empty: of any.")
+    tags: list[str] = Field(description="Only artifacts that carry all of these.")
+    join: Join | None
+    batch: Gathered | None
+
+
+class Rate(BaseModel):
+    """At most so many starts in any such period."""
+
+    starts: int
+    period_seconds: float
 
 
 class Agent(BaseModel):
@@ -157,6 +186,12 @@ class Agent(BaseModel):
     kind: str = Field(description="Of its engine.")
     labels: list[str]
     tenant: str | None
+    priority: PriorityWord | None = Field(description="Null: normal, unless its workflow says otherwise.")
+    max_concurrency: int = Field(description="Runs at once; of one key, where there is a concurrency_key.")
+    concurrency_key: str | None = Field(description="The path to that key in the payload.")
+    rate: Rate | None
+    retries: int = Field(description="Attempts after the first one.")
+    timeout_seconds: float = Field(description="For one attempt.")
     status: Literal["idle", "running", "paused"] = Field(
         description="paused: none of its runs starts; some may still run."
     )
@@ -207,6 +242,16 @@ class AgentHistory(BaseModel):
     summary: History
 
 
+class Usage(BaseModel):
+    """What calls of language models took."""
+
+    requests: int = Field(description="Calls that were sent, whatever came of them.")
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float = Field(description="As far as the prices of the models are known.")
+    seconds: float = Field(description="From sending to the last byte, of all together.")
+
+
 class Unjoined(BaseModel):
     """What an agent holds until the other artifacts of its AND come."""
 
@@ -237,6 +282,7 @@ class Correlation(BaseModel):
     started_at: Time | None
     last_activity_at: Time | None
     completed_at: Time | None
+    usage: Usage | None = Field(description="Of all of its runs. Null: they called no language model.")
 
 
 class CorrelationStatus(Correlation):
@@ -281,7 +327,7 @@ class Run(BaseModel):
     inputs: list[Id]
     outputs: list[Id]
     output_text: str | None = Field(description="The end of its live text.")
-    usage: dict[str, Any] | None
+    usage: Usage | None = Field(description="Of all of its attempts. Null: it called no language model.")
 
 
 class Runs(BaseModel):
@@ -292,6 +338,25 @@ class Runs(BaseModel):
     total_exact: bool
     limit: int
     offset: int
+
+
+class RetryRefused(BaseModel):
+    """A run that was named and cannot start again."""
+
+    run_id: Id
+    error: str
+    message: str
+
+
+class Retried(BaseModel):
+    """The dead runs that start again."""
+
+    runs: list[Run] = Field(description="As they are now.")
+    retried: int = Field(description="How many these are.")
+    refused: list[RetryRefused] = Field(description="Of `run_ids`: those that cannot, and why.")
+    remaining: int = Field(description="How many more fit and are dead still; 0 with `run_ids`.")
+    remaining_exact: bool = Field(description="False where counting ended at limits.count_max.")
+    died_before: Time = Field(description="Send it with the next request: what dies again is left alone.")
 
 
 class Question(BaseModel):
@@ -423,12 +488,54 @@ class Timer(BaseModel):
     next_due_at: Time | None = Field(description="Null: it is over.")
     fired: int = Field(description="How often, since it was declared as it is now.")
     last_fired_at: Time | None
+    skipped: int = Field(description="Firings that did not come, since the last one was not over.")
 
 
 class Timers(BaseModel):
     """A page of timers, by name."""
 
     timers: list[Timer]
+    total: int
+    limit: int
+    offset: int
+
+
+class UsageSums(BaseModel):
+    """What calls of language models took, in all, by agent and by model."""
+
+    totals: Usage
+    by_agent: dict[str, Usage]
+    by_model: dict[str, Usage]
+
+
+class BudgetBound(BaseModel):
+    """How far a bound is used up. Null where each run, or each workflow, has it for itself."""
+
+    limit: float
+    spent: float | None
+    reserved: float | None = Field(description="By calls that are not over.")
+    left: float | None
+
+
+class Budget(BaseModel):
+    """How much calls of language models may take together."""
+
+    scope: Literal["run", "correlation", "agent", "tenant"]
+    name: str | None = Field(description="The agent, or tenant, for which the rule is alone.")
+    subject: str | None = Field(
+        description="The agent, or tenant, that has it. Null: each run, or each workflow, has one."
+    )
+    per: Literal["minute", "hour", "day", "month"] | None = Field(description="Null: in all time.")
+    requests: BudgetBound | None = Field(description="Null: not bounded.")
+    tokens: BudgetBound | None
+    usd: BudgetBound | None
+    window_ends_at: Time | None = Field(description="When it begins anew.")
+
+
+class Budgets(BaseModel):
+    """A page of budgets, in the order in which they are declared."""
+
+    budgets: list[Budget]
     total: int
     limit: int
     offset: int

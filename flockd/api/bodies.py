@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-from flockd.api.wire_types import Id
+from flockd.api.wire_types import Id, Moment
 from flockd.domain.visibility import Visibility
 
 PriorityWord = Literal["critical", "high", "normal", "low"]
@@ -93,6 +93,27 @@ class AnswerBody(BodyModel):
     """The answer to a question."""
 
     answer: Any = Field(description="What the question's schema asks for.", examples=[True])
+
+
+class RetryBody(BodyModel):
+    """Which dead runs start again: those that are named, or the oldest of those that fit; without any field, of all."""
+
+    run_ids: list[Id] | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="These, whatever became of them; no other field beside it.",
+    )
+    agent: str | None = Field(None, description="Of this agent.")
+    correlation_id: Id | None = Field(None, description="Of this workflow.")
+    error: str | None = Field(None, description="Whose error has this code.", examples=["AGENT_FAILED"])
+    died_before: Moment | None = Field(
+        None,
+        description="Only those that died before this time: that of the first answer, to see none twice.",
+    )
+    limit: int = Field(
+        100, strict=True, ge=1, le=500, description="At most so many; they share one transaction."
+    )
 
 
 class ResetBody(BodyModel):

@@ -47,6 +47,7 @@ def _not_found(correlation_id: str) -> dict[str, Any]:
         "started_at": None,
         "last_activity_at": None,
         "completed_at": None,
+        "usage": None,
         "unjoined": [],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import prometheus_client
@@ -11,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from flockd.domain.usage import NANOS_PER_USD, Usage
 from flockd.streams.streams import StreamFigures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +38,10 @@ class BoardFigures(NamedTuple):
     streams: StreamFigures
     ready: bool
     """Whether the daemon takes work."""
+    usage: Mapping[str, Usage] = MappingProxyType({})
+    """What calls of language models took, by model."""
+    refused: Mapping[str, int] = MappingProxyType({})
+    """Calls that did not fit into a budget, by its scope."""
 
 
 class Metrics:
@@ -133,8 +139,30 @@ class _Figures(Collector):
             value=figures.oldest_ready_seconds,
         )
         yield GaugeMetricFamily("flockd_log_head", "Seq of the newest event", value=figures.head)
+        yield from _usage_figures(figures)
         yield from _stream_figures(figures.streams)
         yield GaugeMetricFamily("flockd_ready", "1 while the daemon takes work", value=float(figures.ready))
+
+
+def _usage_figures(figures: BoardFigures) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "flockd_llm_requests", "Calls of language models, by model", labels=["model"]
+    )
+    tokens = CounterMetricFamily(
+        "flockd_llm_tokens", "Tokens that they took, by model and direction", labels=["model", "direction"]
+    )
+    cost = CounterMetricFamily("flockd_llm_cost_usd", "US dollars that they cost, by model", labels=["model"])
+    for model, took in figures.usage.items():
+        requests.add_metric([model], took.requests)
+        tokens.add_metric([model, "input"], took.input_tokens)
+        tokens.add_metric([model, "output"], took.output_tokens)
+        cost.add_metric([model], took.cost / NANOS_PER_USD)
+    refused = CounterMetricFamily(
+        "flockd_llm_calls_refused", "Calls that did not fit into a budget, by its scope", labels=["scope"]
+    )
+    for scope, count in figures.refused.items():
+        refused.add_metric([scope], count)
+    yield from (requests, tokens, cost, refused)
 
 
 def _stream_figures(streams: StreamFigures) -> Iterator[Metric]:

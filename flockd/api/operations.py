@@ -10,8 +10,10 @@ from flockd.api import metrics as prometheus
 from flockd.api.keys import BOARD, DAEMON, METRICS, READS, STREAMS
 from flockd.domain.moment import now_ms
 from flockd.domain.run import OPEN
+from flockd.domain.usage import Usage
 from flockd.errors import Unavailable
 from flockd.routing import Call
+from flockd.store.reads import UsageFilter
 
 
 async def health(call: Call[None, None]) -> bytes:
@@ -42,6 +44,9 @@ async def metrics(call: Call[None, None]) -> web.StreamResponse:
     open_runs = Counter({state.value: 0 for state in sorted(OPEN)})
     for by_state in (await reads.run_counts()).values():
         open_runs.update({state: count for state, count in by_state.items() if state in open_runs})
+    usage: dict[str, Usage] = {}
+    for one in await reads.usage(UsageFilter()):
+        usage[one.model] = usage.get(one.model, Usage()).plus(one.usage)
     text = app[METRICS].render(
         prometheus.BoardFigures(
             artifacts=totals["artifacts"],
@@ -54,6 +59,8 @@ async def metrics(call: Call[None, None]) -> web.StreamResponse:
             head=position.head,
             streams=streams.figures(),
             ready=daemon.state == "ready",
+            usage=usage,
+            refused=await reads.refused(),
         )
     )
     return web.Response(body=text, headers={hdrs.CONTENT_TYPE: prometheus.CONTENT_TYPE})

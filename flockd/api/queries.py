@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flockd.api.wire_types import Id, QueryBool, QueryInt, QueryMoment, QuerySeq
+from flockd.api.wire_types import Id, Moment, QueryBool, QueryInt, QuerySeq
 from flockd.domain.run import RunState
 from flockd.store.reads import ArtifactFilter
 
@@ -30,8 +30,8 @@ class ArtifactsWanted(QueryModel):
     )
     correlation_id: Id | None = Field(None, description="Of this workflow.")
     tag: list[str] = Field([], description="Tags; all of them.")
-    from_: QueryMoment | None = Field(None, alias="from", description="Published at this time or later.")
-    to: QueryMoment | None = Field(None, description="Published at this time or earlier.")
+    from_: Moment | None = Field(None, alias="from", description="Published at this time or later.")
+    to: Moment | None = Field(None, description="Published at this time or earlier.")
     visibility: list[VisibilityKind] = Field([], description="Kinds of visibility; any of them.")
     partition_key: str | None = Field(None, description="With this partition key.")
 
@@ -82,6 +82,9 @@ class RunPage(Page):
 
     agent: str | None = Field(None, description="Of this agent.")
     state: RunState | None = Field(None, description="In this state; dead letters are `dead`.")
+    error: str | None = Field(
+        None, description="Whose last error has this code; dead ones, unless a state is given."
+    )
     correlation_id: Id | None = Field(None, description="Of this workflow.")
 
 
@@ -114,6 +117,16 @@ class GraphWanted(QueryModel):
     """How much of a workflow."""
 
     limit: QueryInt = Field(1000, ge=1, le=5000, description="Runs, and artifacts, at most: the first ones.")
+
+
+class UsageWanted(QueryModel):
+    """Which calls of language models are meant. Everything is optional and combined."""
+
+    agent: str | None = Field(None, description="Of this agent.")
+    model: str | None = Field(None, description="Of this model.")
+    correlation_id: Id | None = Field(None, description="Of this workflow.")
+    from_: Moment | None = Field(None, alias="from", description="Begun at this time or later.")
+    to: Moment | None = Field(None, description="Begun at this time or earlier.")
 
 
 class EventsFilter(QueryModel):

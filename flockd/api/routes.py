@@ -19,11 +19,21 @@ from flockd.api import (
     schema,
     socket,
     timers,
+    usage,
 )
 from flockd.api import answers as answer
 from flockd.api import bodies as body
 from flockd.api import queries as query
-from flockd.errors import AgentFailed, Conflict, Forbidden, NotFound, TimedOut, Unavailable, UpgradeRequired
+from flockd.errors import (
+    AgentFailed,
+    BudgetExceeded,
+    Conflict,
+    Forbidden,
+    NotFound,
+    TimedOut,
+    Unavailable,
+    UpgradeRequired,
+)
 from flockd.routing import JSON, NDJSON, Route
 
 # fmt: off
@@ -36,7 +46,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/artifacts/{artifact_id}", artifacts.get_artifact, "artifacts", query=query.ArtifactDetail, response=answer.Artifact, errors=(NotFound,)),
 
     Route("GET", "/api/v1/agents", agents.list_agents, "agents", response=answer.Agents),
-    Route("POST", "/api/v1/agents/{name}/run", agents.run_agent, "agents", body=body.RunBody, response=answer.RunResult, errors=(NotFound, AgentFailed, TimedOut), publishes=True),
+    Route("POST", "/api/v1/agents/{name}/run", agents.run_agent, "agents", body=body.RunBody, response=answer.RunResult, errors=(NotFound, AgentFailed, BudgetExceeded, TimedOut), publishes=True),
     Route("POST", "/api/v1/agents/{name}/pause", agents.pause_agent, "agents", response=answer.Agent, errors=(NotFound, Unavailable)),
     Route("POST", "/api/v1/agents/{name}/resume", agents.resume_agent, "agents", response=answer.Agent, errors=(NotFound, Unavailable)),
     Route("GET", "/api/v1/agents/{name}/history-summary", agents.agent_history, "agents", query=query.ArtifactsWanted, response=answer.AgentHistory, errors=(NotFound,)),
@@ -50,8 +60,9 @@ ROUTES: tuple[Route, ...] = (
 
     Route("GET", "/api/v1/runs", runs.list_runs, "runs", query=query.RunPage, response=answer.Runs),
     Route("GET", "/api/v1/runs/{run_id}", runs.get_run, "runs", response=answer.Run, errors=(NotFound,)),
+    Route("POST", "/api/v1/runs/retry", runs.retry_runs, "runs", body=body.RetryBody, response=answer.Retried, starts_work=True, keyed=True),
     Route("POST", "/api/v1/runs/{run_id}/cancel", runs.cancel_run, "runs", response=answer.Run, errors=(NotFound, Unavailable)),
-    Route("POST", "/api/v1/runs/{run_id}/retry", runs.retry_run, "runs", response=answer.Run, errors=(NotFound, Conflict), starts_work=True),
+    Route("POST", "/api/v1/runs/{run_id}/retry", runs.retry_run, "runs", response=answer.Run, errors=(NotFound, Conflict), starts_work=True, keyed=True),
 
     Route("GET", "/api/v1/questions", questions.list_questions, "questions", query=query.QuestionPage, response=answer.Questions),
     Route("GET", "/api/v1/questions/{question_id}", questions.get_question, "questions", response=answer.Question, errors=(NotFound,)),
@@ -60,6 +71,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/explain", explain.explain_artifact, "artifacts", query=query.ExplainWanted, response=answer.Explained, errors=(NotFound,)),
 
     Route("GET", "/api/v1/timers", timers.list_timers, "timers", query=query.Page, response=answer.Timers),
+    Route("GET", "/api/v1/usage", usage.sum_usage, "usage", query=query.UsageWanted, response=answer.UsageSums),
+    Route("GET", "/api/v1/budgets", usage.list_budgets, "usage", query=query.Page, response=answer.Budgets),
     Route("GET", "/api/v1/types", artifact_types.list_types, "types", query=query.Page, response=answer.ArtifactTypes),
     Route("GET", "/api/v1/events", events.stream_events, "events", query=query.EventsWanted, response_media=events.MEDIA, errors=(Unavailable,)),
     Route("GET", "/api/v1/correlations/{correlation_id}/events", events.stream_workflow, "events", query=query.WorkflowEventsWanted, response_media=events.MEDIA, no_content="The cursor is past its end.", errors=(NotFound, Unavailable)),

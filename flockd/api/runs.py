@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import orjson
+from aiohttp import web
 
+from flockd.api.bodies import RetryBody
+from flockd.api.idempotency import again, idempotency
 from flockd.api.keys import BOARD, READS
 from flockd.api.listing import check_offset, identity, page
 from flockd.api.queries import RunPage
-from flockd.errors import NotFound
+from flockd.board import Redriven
+from flockd.domain.moment import iso
+from flockd.errors import InvalidInput, NotFound
 from flockd.routing import Call
+from flockd.store.reads import Total
 
 
 async def list_runs(call: Call[RunPage, None]) -> bytes:
@@ -18,6 +24,7 @@ async def list_runs(call: Call[RunPage, None]) -> bytes:
     found, total = await call.app[READS].runs(
         agent=query.agent,
         state=query.state,
+        error=query.error,
         correlation_id=query.correlation_id,
         limit=query.limit,
         offset=query.offset,
@@ -43,10 +50,56 @@ async def cancel_run(call: Call[None, None]) -> bytes:
     return orjson.dumps(run.document())
 
 
-async def retry_run(call: Call[None, None]) -> bytes:
+async def retry_run(call: Call[None, None]) -> bytes | web.StreamResponse:
     """Start a dead run again.
 
     Under the same id, with fresh retries, in the next round of its workflow.
     """
-    run = await call.app[BOARD].retry_run(identity(call, "run_id", "Run"))
-    return orjson.dumps(run.document())
+
+    def render(redriven: Redriven) -> bytes:
+        return orjson.dumps(redriven.runs[0].document())
+
+    run_id = identity(call, "run_id", "Run")
+    redriven = await call.app[BOARD].redrive(
+        (run_id,), render=render, strict=True, idempotency=idempotency(call, call.parsed)
+    )
+    return render(redriven) if redriven.answer is None else again(redriven.answer)
+
+
+async def retry_runs(call: Call[None, RetryBody]) -> bytes | web.StreamResponse:
+    """Start many dead runs again.
+
+    Those that are named, or the oldest ones that fit, in one transaction. None of a cancelled workflow.
+    """
+    wanted = call.body
+    if wanted.run_ids is not None and (beside := wanted.model_fields_set - {"run_ids"}):
+        raise InvalidInput.field(min(beside), "Cannot be given together with run_ids", "ambiguous")
+    if wanted.run_ids is not None:
+        run_ids, fitting = wanted.run_ids, Total(len(wanted.run_ids), exact=True)
+    else:
+        run_ids, fitting = await call.app[READS].dead_letters(
+            agent=wanted.agent,
+            correlation_id=wanted.correlation_id,
+            error=wanted.error,
+            died_before=wanted.died_before,
+            limit=wanted.limit,
+        )
+
+    def render(redriven: Redriven) -> bytes:
+        refused = redriven.refused if wanted.run_ids is not None else ()  # of the others somebody was faster
+        answer = {
+            "runs": [run.document() for run in redriven.runs],
+            "retried": len(redriven.runs),
+            "refused": [
+                {"run_id": run_id, "error": error.code, "message": error.message} for run_id, error in refused
+            ],
+            "remaining": fitting.count - len(run_ids),
+            "remaining_exact": fitting.exact,
+            "died_before": iso(redriven.at if wanted.died_before is None else wanted.died_before),
+        }
+        return orjson.dumps(answer)
+
+    redriven = await call.app[BOARD].redrive(
+        run_ids, render=render, idempotency=idempotency(call, call.parsed)
+    )
+    return render(redriven) if redriven.answer is None else again(redriven.answer)

@@ -46,9 +46,7 @@ def _truth(value: Any) -> Any:
 Id = Annotated[str, BeforeValidator(_id), WithJsonSchema({"type": "string", "format": "uuid"})]
 """A UUID in any of its spellings; the canonical text."""
 
-QueryMoment = Annotated[
-    int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
-]
+Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An ISO 8601 time as milliseconds since the epoch; a naive one is UTC."""
 
 QueryInt = Annotated[int, BeforeValidator(_whole)]

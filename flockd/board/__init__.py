@@ -4,5 +4,6 @@ from flockd.board.board import Board
 from flockd.board.explain import explain
 from flockd.board.publication import Idempotency, Publication, Published
 from flockd.board.publish import PublishedMany
+from flockd.board.redrive import Redriven
 
-__all__ = ["Board", "Idempotency", "Publication", "Published", "PublishedMany", "explain"]
+__all__ = ["Board", "Idempotency", "Publication", "Published", "PublishedMany", "Redriven", "explain"]

@@ -21,25 +21,28 @@ from flockd.board.control import (
     KeepAnswer,
     LiveText,
     Reset,
-    RetryRun,
 )
-from flockd.board.memory import Answer, Answered, Ask, RecordStep
+from flockd.board.memory import Answer, Answered, Ask, RecordStep, TellTool
 from flockd.board.outcome import Fail, Finish, Progress, Return
 from flockd.board.pause import PauseAgent, PauseCorrelation
 from flockd.board.preparing import Preparing
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
 from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
+from flockd.board.redrive import Redrive, Redriven, Render
 from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
 from flockd.board.timers import FireTimers, SyncTimers, is_set_back
+from flockd.board.usage import BeginCall, CloseLostCalls, EndCall, ForgetLedgers, RenewLedgers
 from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact import Artifact
 from flockd.domain.artifact_type import Types
+from flockd.domain.budget import Budgets, Shortage
 from flockd.domain.correlation import Correlation
 from flockd.domain.identity import new_id
 from flockd.domain.priority import Priority
 from flockd.domain.question import Question
 from flockd.domain.run import Run
 from flockd.domain.timer import Timer
+from flockd.domain.usage import Most
 from flockd.errors import FlockdError, InvalidInput
 from flockd.store.reads import Reads
 from flockd.store.state import Command
@@ -64,9 +67,12 @@ class Board:
         run_outputs: int,
         output_bytes: int,
         timers: Iterable[Timer] = (),
+        budgets: Budgets | None = None,
     ) -> None:
         self.types = types
         self.agents = agents
+        self.budgets = budgets or Budgets()
+        """The writer's."""
         self.timers = {timer.name: timer for timer in timers}
         self.reads = reads
         self.preparing = Preparing(types, agents, run_outputs=run_outputs, output_bytes=output_bytes)
@@ -216,10 +222,20 @@ class Board:
         changed: bool = await self._submit(PauseAgent(agent.name, paused))
         return changed
 
-    async def retry_run(self, run_id: str) -> Run:
-        """Start a dead run again; raises NotFound, Conflict."""
-        run: Run = await self._submit(RetryRun(run_id))
-        return run
+    async def redrive(
+        self,
+        run_ids: Sequence[str],
+        *,
+        render: Render,
+        strict: bool = False,
+        idempotency: Idempotency | None = None,
+    ) -> Redriven:
+        """Start dead runs again, as far as they can be; with `strict` raises NotFound, Conflict where one cannot.
+
+        `render` makes the answer that is kept with the key. Raises IdempotencyMismatch, Unavailable.
+        """
+        redriven: Redriven = await self._submit(Redrive(run_ids, render, idempotency, strict))
+        return redriven
 
     async def answer_question(
         self, question: Question, answer: bytes, answered_by: str, idempotency: Idempotency | None = None
@@ -284,10 +300,28 @@ class Board:
     async def exhaust(self, correlation_id: str) -> None:
         await self._submit(Exhaust(correlation_id, self.live_text))
 
-    async def record_step(self, run: Run, name: str, value: bytes) -> bool:
-        """Keep the result of a step; False where the claim no longer holds."""
-        recorded: bool = await self._submit(RecordStep(run.id, run.correlation_id, run.fence, name, value))
+    async def record_step(self, run: Run, name: str, value: bytes, tool: bytes | None = None) -> bool:
+        """Keep the result of a step, and tell of the tool that it is; False where the claim no longer holds."""
+        recorded: bool = await self._submit(
+            RecordStep(run.id, run.correlation_id, run.fence, name, value, tool)
+        )
         return recorded
+
+    async def tell_tool(self, run: Run, data: bytes) -> bool:
+        """Tell of a call of a tool that failed; False where the claim no longer holds."""
+        told: bool = await self._submit(TellTool(run.id, run.correlation_id, run.fence, data))
+        return told
+
+    async def begin_call(self, run: Run, call_id: str, model: str, most: Most) -> bool | Shortage:
+        """Reserve what a call of a language model takes at most; False where the claim no longer holds."""
+        begun: bool | Shortage = await self._submit(
+            BeginCall(run.id, run.correlation_id, run.fence, call_id, model, most)
+        )
+        return begun
+
+    def end_call(self, ended: EndCall) -> asyncio.Future[Any]:
+        """Charge what a call took; answers False where its step was dropped."""
+        return self._submit(ended)
 
     async def ask(self, run: Run, key: str, text: str, schema: bytes, timeout_ms: int | None) -> bool:
         """Ask a question, for whose answer the run waits; False where the claim no longer holds."""
@@ -313,6 +347,22 @@ class Board:
     async def _reveal(self, artifact: Artifact) -> None:
         producer = None if artifact.run_id is None else await self.reads.run(artifact.run_id)
         await self._submit(self.preparing.revealing(artifact, producer))
+
+    async def sort_ledgers(self) -> None:
+        """At start, before any call begins: calls of the last process are charged, ledgers of other rules renewed."""
+        if await self.reads.ledger_rules() != self.budgets.digest:
+            await self._submit(RenewLedgers(self.budgets.digest))
+        while await self._submit(CloseLostCalls()):
+            pass
+
+    async def forget_ledgers(self, moment: int) -> None:
+        """Delete the ledgers of what is over at this moment, a page in each transaction."""
+        keys = await self.reads.ledgers_over(moment)
+        while keys:
+            await self._submit(ForgetLedgers(keys))
+            before, keys = keys, await self.reads.ledgers_over(moment)
+            if keys == before:  # somebody needs them: the next time
+                return
 
     async def take_back(self) -> None:
         """At start: every run that was running when the process ended becomes ready, or dead at limits.run_crashes."""

@@ -1,4 +1,4 @@
-"""What people do to work that exists: cancel it, retry it, empty the board; and the upkeep of idempotency keys."""
+"""What people do to work that exists: cancel it, empty the board; and the upkeep of idempotency keys."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from flockd.board.ending import end, settle
-from flockd.board.memory import end_questions
-from flockd.board.outcome import retrying
+from flockd.board.memory import end_question
 from flockd.board.pools import withdraw
-from flockd.board.wake import refuse_cancelled
 from flockd.domain.batch import BatchItem, ItemState
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.question import QuestionState
 from flockd.domain.run import OPEN, Run, RunState
-from flockd.errors import Conflict, NotFound
+from flockd.errors import NotFound
 from flockd.store.state import Needs, State
 
 LiveText = Callable[[str], str | None]
@@ -87,39 +85,6 @@ class Exhaust:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryRun:
-    """Start a dead run again: same id, fresh retries, the next round of its correlation. Answers it."""
-
-    run_id: str
-    inside: bool = False
-
-    def needs(self) -> Needs:
-        return Needs(runs=(self.run_id,))
-
-    def decide(self, state: State) -> Run:
-        run = state.runs.get(self.run_id)
-        if run is None:
-            raise NotFound(f"Run not found: {self.run_id}")
-        if run.state is not RunState.dead:
-            raise Conflict(f"Run {run.id} is {run.state}; only dead runs can be retried.")
-        correlation = state.correlations[run.correlation_id]
-        refuse_cancelled(correlation)
-        if correlation.state is not CorrelationState.active:
-            state.begin_correlation(correlation)
-        elif run.ended_round == correlation.round:
-            correlation.round_errors -= 1
-        correlation.error_count -= 1
-        run.attempt += 1
-        run.first_attempt = run.attempt
-        run.crashes = 0
-        run.error = run.output_text = None
-        state.start_or_queue(run)
-        retrying(state, run, "redrive")
-        state.announce(run)
-        return replace(run)
-
-
-@dataclass(frozen=True, slots=True)
 class Reset:
     """Empty the board. The log's next seq stays, so no number is given out twice."""
 
@@ -177,7 +142,7 @@ def _cancel(state: State, run: Run, live_text: LiveText) -> None:
     """Close one open run under a higher fence, so that whoever works on it can write nothing any more."""
     works = run.state is RunState.running and run.id not in state.started
     run.fence += 1
-    end_questions(state, run.id, QuestionState.cancelled)
+    end_question(state, run.id, QuestionState.cancelled)
     run.output_text = live_text(run.id) or run.output_text
     state.move(run, RunState.cancelled, releases=not works)
     if works:

@@ -13,7 +13,7 @@ from flockd.domain.event import EventKind
 from flockd.domain.identity import new_id
 from flockd.domain.moment import iso
 from flockd.domain.question import Question, QuestionState
-from flockd.domain.run import RunState, WaitReason
+from flockd.domain.run import Run, RunState, WaitReason
 from flockd.errors import Conflict, NotFound
 from flockd.store.records import Step
 from flockd.store.state import Needs, State
@@ -26,12 +26,31 @@ class RecordStep(Fenced):
     name: str
     value: bytes
     """JSON."""
+    tool: bytes | None = None
+    """JSON data of a `tool.called` event, where the step is a tool that a language model called."""
 
     def decide(self, state: State) -> bool:
         run = self.held(state)
         if run is None:
             return False
         state.steps.append(Step(run.id, self.name, self.value, state.now))
+        if self.tool is not None:
+            _tell_tool(state, run, self.tool)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class TellTool(Fenced):
+    """A language model called a tool, and the call failed: there is no step. Answers False if superseded."""
+
+    data: bytes
+    """JSON."""
+
+    def decide(self, state: State) -> bool:
+        run = self.held(state)
+        if run is None:
+            return False
+        _tell_tool(state, run, self.data)
         return True
 
 
@@ -132,6 +151,11 @@ class Answer:
         return Answered(question.copy())
 
 
+def _tell_tool(state: State, run: Run, data: bytes) -> None:
+    correlation = state.correlations[run.correlation_id]
+    state.emit(EventKind.tool_called, correlation, run=run, data=orjson.Fragment(data))
+
+
 def close_question(state: State, question: Question, ended: QuestionState) -> None:
     """An open question ends; what becomes of its run is for the caller."""
     question.state = ended
@@ -152,8 +176,8 @@ def close_question(state: State, question: Question, ended: QuestionState) -> No
     )
 
 
-def end_questions(state: State, run_id: str, ended: QuestionState) -> None:
-    """Close what a run has open: its time ran out, or it was cancelled."""
-    for question in state.questions.values():
-        if question.run_id == run_id and question.state is QuestionState.open:
-            close_question(state, question, ended)
+def end_question(state: State, run_id: str, ended: QuestionState) -> None:
+    """Close the one that a run may have open: its time ran out, or it was cancelled."""
+    question = state.asked.get(run_id)
+    if question is not None and question.state is QuestionState.open:
+        close_question(state, question, ended)

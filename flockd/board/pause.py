@@ -44,7 +44,7 @@ class PauseCorrelation:
         return replace(correlation)
 
     def _pause_runs(self, state: State, correlation: Correlation) -> None:
-        for run in list(state.runs.values()):
+        for run in sorted(state.runs.values(), key=lambda run: run.ord):  # what was first queues first
             if run.correlation_id == correlation.id and run.state is RunState.ready:
                 state.pause_run(run, self.paused)
                 if not self.paused:

@@ -125,6 +125,7 @@ def _derived(state: State, sources: Sequence[Correlation]) -> Correlation:
         state.now,
         min(priorities, default=None),
         causes=tuple(source.id for source in sources),
+        inherited_runs=max(source.counted_runs for source in sources),
         tenant=sources[0].tenant,
     )
     state.begin_correlation(correlation)

@@ -104,11 +104,17 @@ def replay(state: State, key: Idempotency | None) -> tuple[list[Published], byte
     return results, record.answer
 
 
-def remember(state: State, key: Idempotency | None, results: Sequence[Result]) -> bytes | None:
-    """Write the key's record beside the effect; returns the final answer, where it is known already."""
+def remember(
+    state: State, key: Idempotency | None, results: Sequence[Result], answer: bytes | None = None
+) -> bytes | None:
+    """Write the key's record beside the effect; returns the final answer, where it is known already.
+
+    `answer`: the final one, of a command that makes it itself.
+    """
     if key is None:
         return None
-    answer = key.answer(results) if key.answer else None
+    if key.answer is not None:
+        answer = key.answer(results)
     published = [result[:5] for result in results if isinstance(result, Published)]
     state.put_key(key.digest, KeyRecord(key.body_hash, state.now, orjson.dumps(published).decode(), answer))
     return answer

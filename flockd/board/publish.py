@@ -143,7 +143,7 @@ class RunAgent:
             raise Conflict(f"Correlation {existing.id} is active; a direct run needs one of its own.")
         if existing is not None:
             refuse_cancelled(existing)
-            if existing.runs >= state.limits.correlation_runs:
+            if existing.counted_runs >= state.limits.correlation_runs:
                 raise Conflict(f"Correlation {existing.id} has made limits.correlation_runs runs.")
         seq = state.next_seq
         correlation = open_correlation(

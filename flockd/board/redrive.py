@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import orjson
-
 from flockd.board.outcome import retrying
 from flockd.board.publication import Idempotency, keys_of, remember, replay
 from flockd.board.publish import admit
@@ -42,7 +40,7 @@ class Redrive:
     """
 
     run_ids: Sequence[str]
-    """At most as many as one transaction should hold; none twice."""
+    """At most as many as one transaction should hold."""
     render: Render
     """Makes the answer that is kept with the key."""
     idempotency: Idempotency | None = None
@@ -59,7 +57,7 @@ class Redrive:
         admit(state)
         dead: list[Run] = []
         refused: list[tuple[str, FlockdError]] = []
-        for run_id in self.run_ids:
+        for run_id in dict.fromkeys(self.run_ids):
             try:
                 dead.append(_dead(state, run_id))
             except FlockdError as error:
@@ -70,7 +68,7 @@ class Redrive:
             _start_again(state, run)
         redriven = Redriven([run.copy() for run in dead], refused, state.now)
         if self.idempotency is not None:
-            remember(state, self.idempotency._replace(answer=lambda _results: self.render(redriven)), ())
+            remember(state, self.idempotency, (), self.render(redriven))
         return redriven
 
 

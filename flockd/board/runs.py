@@ -22,8 +22,11 @@ def new_run(
 ) -> Run | None:
     """A run, claimed at once where there is room; None where its correlation has reached a limit, which ends it."""
     limits = state.limits
-    if correlation.runs >= limits.correlation_runs:
-        correlation.reason = f"limits.correlation_runs: it made {correlation.runs} runs"
+    if correlation.counted_runs >= limits.correlation_runs:
+        before = (
+            f", after {correlation.inherited_runs} of what it came from" if correlation.inherited_runs else ""
+        )
+        correlation.reason = f"limits.correlation_runs: it made {correlation.runs} runs{before}"
     elif depth > limits.correlation_depth:
         correlation.reason = f"limits.correlation_depth: it is {depth} hops from its publication"
     if correlation.reason is not None:
@@ -33,7 +36,6 @@ def new_run(
     priority = correlation.priority
     if priority is None and (known := state.agents.get(agent)) is not None:
         priority = known.priority
-    correlation.vtime = max(state.occupancy.clock, correlation.vtime) + 1
     run = Run(
         state.next_run,
         new_id(),
@@ -41,7 +43,7 @@ def new_run(
         correlation.id,
         RunState.ready,
         Priority.normal if priority is None else priority,
-        correlation.vtime,
+        0,
         inputs,
         state.now,
         depth,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from flockd.board.ending import settle_sources
-from flockd.board.memory import end_questions
+from flockd.board.memory import end_question
 from flockd.board.outcome import kill, retrying
 from flockd.board.pools import expire
 from flockd.domain.question import QuestionState
@@ -91,7 +91,7 @@ class Wake:
                     f"No agent named {run.agent} came back within limits.orphan_hours.",
                 )
             else:
-                end_questions(state, run.id, QuestionState.expired)
+                end_question(state, run.id, QuestionState.expired)
                 state.start_or_queue(run)
                 state.announce(run)
         runs, expired = expire(state, self.moment)

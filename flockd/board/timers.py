@@ -21,7 +21,7 @@ from flockd.board.publication import Prepared
 from flockd.board.publish import publish_one
 from flockd.board.runs import new_run
 from flockd.board.wake import NATIVE, open_correlation
-from flockd.domain.correlation import Correlation
+from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.identity import new_id
 from flockd.domain.moment import iso
@@ -64,8 +64,8 @@ class FireTimers:
             if progress is None or progress.due_at is None or state.occupancy.closed:
                 continue
             if progress.due_at <= state.clock:
-                _fire(state, firing, progress, self.chance)
-                fired.append(firing.timer.name)
+                if _fire(state, firing, progress, self.chance):
+                    fired.append(firing.timer.name)
             elif is_set_back(firing.timer, progress, state.clock):
                 _begin_anew(state, firing.timer, progress, self.chance)
         return fired
@@ -98,14 +98,14 @@ class SyncTimers:
         timer, moment = firing.timer, state.clock
         progress = state.timers.get(timer.name)
         if progress is None or progress.spec != timer.spec:
-            progress = TimerProgress(timer.name, timer.spec, state.next_seq, moment)
+            last = None if progress is None else progress.correlation_id
+            progress = TimerProgress(timer.name, timer.spec, state.next_seq, moment, correlation_id=last)
             _plan(state, timer, progress, timer.schedule.first(moment), self.chance)
         if progress.due_at is None:
             return False
         if progress.due_at <= moment:
             if timer.schedule.catch_up == "once" or moment - progress.due_at <= RESTART_MS:
-                _fire(state, firing, progress, self.chance)
-                return True
+                return _fire(state, firing, progress, self.chance)
             following = timer.schedule.next_after(moment, progress.anchor)
             _plan(state, timer, progress, following, self.chance)
         elif is_set_back(timer, progress, moment):
@@ -119,28 +119,35 @@ def is_set_back(timer: Timer, progress: TimerProgress, moment: int) -> bool:
     return planned is not None and timer.schedule.set_back(planned, moment, progress.anchor)
 
 
-def _fire(state: State, firing: Firing, progress: TimerProgress, chance: Chance) -> None:
-    """One firing, and the plan for the next one."""
+def _fire(state: State, firing: Firing, progress: TimerProgress, chance: Chance) -> bool:
+    """One firing, and the plan for the next one. False where it is skipped, since the last one is not over."""
     timer, work, due_at = firing.timer, firing.work, progress.due_at
     assert due_at is not None, "only what is due fires"
-    progress.fired += 1
-    progress.last_fired_at = state.now
+    last = _in_the_way(state, timer, progress)
+    if last is None:
+        progress.fired += 1
+        progress.last_fired_at = state.now
+        progress.correlation_id = work.correlation_id if isinstance(work, Prepared) else new_id()
+    else:
+        progress.skipped += 1
     most = timer.schedule.max_repeats
     over = most is not None and progress.fired >= most
     following = None if over else timer.schedule.next_after(state.clock, progress.anchor)
     _plan(state, timer, progress, following, chance)
-    correlation_id = work.correlation_id if isinstance(work, Prepared) else new_id()
-    correlation = open_correlation(state, correlation_id, priority=None, dialect=NATIVE, name=timer.name)
-    state.emit(
-        EventKind.timer_fired,
-        correlation,
-        data={
-            "timer": timer.name,
-            "fired": progress.fired,
-            "due_at": iso(due_at),
-            "next_due_at": None if progress.due_at is None else iso(progress.due_at),
-        },
+    moments = {
+        "due_at": iso(due_at),
+        "next_due_at": None if progress.due_at is None else iso(progress.due_at),
+    }
+    if last is not None:
+        data = {"timer": timer.name, "skipped": progress.skipped, **moments}
+        state.emit(EventKind.timer_skipped, last, data=data)
+        return False
+    assert progress.correlation_id is not None, "it was just made"
+    correlation = open_correlation(
+        state, progress.correlation_id, priority=None, dialect=NATIVE, name=timer.name
     )
+    data = {"timer": timer.name, "fired": progress.fired, **moments}
+    state.emit(EventKind.timer_fired, correlation, data=data)
     if isinstance(work, Prepared):
         publish_one(state, work, NATIVE, timer.name)
     elif isinstance(work, str):
@@ -148,6 +155,15 @@ def _fire(state: State, firing: Firing, progress: TimerProgress, chance: Chance)
         settle(state, correlation)
     else:
         _start(state, timer, correlation)
+    return True
+
+
+def _in_the_way(state: State, timer: Timer, progress: TimerProgress) -> Correlation | None:
+    """The correlation of the last firing, where another one is not to overlap it."""
+    if timer.schedule.overlap == "queue" or progress.correlation_id is None:
+        return None
+    last = state.correlations.get(progress.correlation_id)
+    return last if last is not None and last.state is CorrelationState.active else None
 
 
 def _start(state: State, timer: Timer, correlation: Correlation) -> None:

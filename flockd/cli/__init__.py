@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from flockd import __version__
-from flockd.cli import admin, batch, check, publish, run, serve, status, tail
+from flockd.cli import admin, batch, check, publish, retry, run, serve, status, tail, usage
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,8 +23,11 @@ for _verb in (
     publish.publish,
     run.run,
     batch.batch,
+    retry.retry,
     status.status,
     tail.tail,
+    usage.usage,
+    usage.budgets,
     admin.verify,
     admin.backup,
     admin.reset,

@@ -16,10 +16,10 @@ from urllib.parse import quote
 import click
 import orjson
 
-from flockd.cli.batch_progress import Progress, show_progress
 from flockd.cli.daemon import Daemon, Unreachable, connect
 from flockd.cli.options import daemon_options, json_option
 from flockd.cli.payload import is_text
+from flockd.cli.progress import Progress, show_progress
 from flockd.cli.show import print_json
 from flockd.domain.agent import fold
 from flockd.domain.result_table import ResultTable
@@ -156,10 +156,10 @@ class Work:
         return f"/batch/{quote(self.batch_id, safe='')}"
 
     async def _follow(self, daemon: Daemon) -> Any:
-        with show_progress() as progress:
+        with show_progress("items") as progress:
             while True:
                 batch = await self._ask(daemon, progress, _WITHOUT_RESULTS)
-                progress.show(batch)
+                progress.show(batch["completed_items"], batch["total_items"], batch["failed_items"])
                 if batch["status"] in ("completed", "failed"):
                     return await self._ask(daemon, progress, ())
                 await asyncio.sleep(POLL_SECONDS)

@@ -11,7 +11,7 @@ import click
 
 from flockd.cli.options import config_option, json_option, load_config, load_target
 from flockd.cli.show import print_json
-from flockd.domain.gathering import BatchSpec, JoinSpec
+from flockd.domain.gathering import BatchSpec
 from flockd.domain.timer import Publishes, Starts
 
 if TYPE_CHECKING:
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 @json_option
 def check(target: str | None, config_file: Path | None, as_json: bool) -> None:
     """Load the configuration and the flock as `serve` does, and print what it declares."""
+    from flockd.loading import llm_defaults
+
     settings = load_config(config_file)
     flock = load_target(settings, target)
     asyncio.run(_compose(settings, flock))
-    for warning in flock.warnings():
+    warnings = flock.warnings(llm_defaults(settings))
+    for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
     if as_json:
-        print_json(_document(flock))
+        print_json({**_document(flock), "warnings": warnings})
     else:
         _print_tables(flock)
 
@@ -69,7 +72,7 @@ def _document(flock: Flock) -> dict[str, Any]:
                 "name": agent.name,
                 "kind": agent.kind,
                 "description": agent.description,
-                "subscriptions": _subscriptions(agent.subscription),
+                "subscriptions": agent.subscription.documents(),
                 "outputs": list(agent.outputs),
             }
             for agent in flock.agents().values()
@@ -94,20 +97,7 @@ def _document(flock: Flock) -> dict[str, Any]:
             }
             for timer in flock.timers()
         ],
-        "warnings": flock.warnings(),
     }
-
-
-def _subscriptions(subscription: Subscription) -> list[dict[str, Any]]:
-    """None for an agent that takes no artifact."""
-    shown: dict[str, Any] = {"types": list(subscription.types), "mode": subscription.mode}
-    gathering = subscription.gathering
-    if isinstance(gathering, JoinSpec):
-        shown["join"] = {"by": gathering.by, "within_seconds": gathering.within_ms / 1000}
-    elif isinstance(gathering, BatchSpec):
-        timeout_seconds = gathering.within_ms / 1000
-        shown["batch"] = {"size": gathering.size, "timeout_seconds": timeout_seconds, "by": gathering.by}
-    return [shown] if subscription.types else []
 
 
 def _print_tables(flock: Flock) -> None:

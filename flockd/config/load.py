@@ -25,10 +25,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from flockd.config.agent_tables import AgentTable
+from flockd.config.budget_tables import BudgetTable
+from flockd.config.llm_tables import ModelTable
 from flockd.config.sections import (
     AuthSettings,
     BatchSettings,
     LimitSettings,
+    LlmSettings,
     LogSettings,
     Section,
     ServerSettings,
@@ -37,7 +41,7 @@ from flockd.config.sections import (
     StreamSettings,
     SupervisorSettings,
 )
-from flockd.config.tables import TABLES, AgentTable, FlowTable, TypeTable, WorkflowTable
+from flockd.config.tables import TABLES, FlowTable, TypeTable, WorkflowTable
 from flockd.config.timer_tables import TimerTable
 
 ENV_PREFIX = "FLOCKD_"
@@ -86,6 +90,7 @@ class Config(BaseSettings):
     supervisor: SupervisorSettings = SupervisorSettings()
     streams: StreamSettings = StreamSettings()
     batch: BatchSettings = BatchSettings()
+    llm: LlmSettings = LlmSettings()
     log: LogSettings = LogSettings()
     types: list[TypeTable] = Field(
         default=[], description="Artifact types that are declared here, [[types]]."
@@ -96,6 +101,12 @@ class Config(BaseSettings):
         default=[], description="Workflows that are declared here, [[workflows]]."
     )
     timers: list[TimerTable] = Field(default=[], description="Timers that are declared here, [[timers]].")
+    models: list[ModelTable] = Field(
+        default=[], description="Limits and prices of language models, [[models]]."
+    )
+    budgets: list[BudgetTable] = Field(
+        default=[], description="How much calls of language models may take, [[budgets]]."
+    )
 
     @classmethod
     def settings_customise_sources(

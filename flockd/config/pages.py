@@ -35,6 +35,29 @@ _TOML_TABLES = """\
 # max_concurrency = 4
 # timeout = "30s"
 #
+# [[agents]]
+# name = "text_analyzer"
+# engine = "llm"                        # thinks with llm.model, or with a model = of its own
+# input = "text: str"
+# output = "sentiment: str, keywords: list[str]"
+#
+# [[agents]]
+# name = "pricer"
+# engine = "http"                       # a service, which gets each run by POST
+# url = "https://prices.example/runs"
+# headers = {Authorization = "PRICES_TOKEN"}   # the environment variable with the value
+# input = "item: str"
+# output = "price: float"
+#
+# [[models]]
+# name = "openai:gpt-4.1"
+# rate = "60/1m"
+#
+# [[budgets]]
+# scope = "agent"                       # each agent for itself
+# usd = 5.0
+# per = "day"
+#
 # [[flows]]
 # name = "poem_flow"
 # class = "poems.flow:PoemFlow"         # with kickoff() or kickoff_async() and a state

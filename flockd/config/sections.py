@@ -7,6 +7,7 @@ A field's name ends in its unit, its default is what `config.toml` shows, and it
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote
@@ -364,6 +365,67 @@ class BatchSettings(Section):
     file_bytes: Size = Field(
         default=64 * MIB, description="The largest CSV file of a batch, held in memory while it is read."
     )
+
+
+def _nothing(given: object) -> object:
+    """TOML has no word for nothing: an empty text."""
+    return None if given == "" else given
+
+
+MaybeText = Annotated[str | None, BeforeValidator(_nothing)]
+
+
+class LlmSettings(Section):
+    """How agents think with language models, those that do not say it themselves."""
+
+    model: MaybeText = Field(
+        default=None,
+        description='The model of agents that name none, and whose flock names none, as "openai:gpt-4.1". Empty: such '
+        "an agent fails, and says what to set.",
+    )
+    base_url: MaybeText = Field(
+        default=None,
+        description="An OpenAI-compatible server (Ollama, vLLM, llama.cpp, a proxy), as "
+        '"http://127.0.0.1:11434/v1". Empty: the provider that the model\'s name begins with.',
+    )
+    api_key_env: MaybeText = Field(
+        default=None,
+        description="The environment variable that holds the key, which is kept nowhere else. Empty: the one that the "
+        "provider's own library reads, such as OPENAI_API_KEY.",
+    )
+    timeout_seconds: Seconds = Field(
+        default=120.0,
+        description="How long one request to a model may take. A long answer of a slow model fits; a connection that "
+        "hangs does not hold a run for ever.",
+    )
+    max_tokens: Count = Field(
+        default=1024,
+        description="Tokens of one answer. A small model that rambles ends there, and the error says so.",
+    )
+    max_concurrency: Count = Field(
+        default=16,
+        description="Requests at once to one model, of all agents together. Providers refuse those who send more.",
+    )
+    retries: int = Field(
+        default=3,
+        ge=0,
+        description="Times that a request is sent again which the provider refused for now (429, 5xx, a "
+        "connection that failed). They count as no attempts of the run.",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_url(cls, base_url: str | None) -> str | None:
+        if base_url is not None and not base_url.startswith(("http://", "https://")):
+            raise ValueError('base_url begins with http:// or https://, as "http://127.0.0.1:11434/v1"')
+        return base_url
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_the_name_of_a_variable(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+            raise ValueError("api_key_env is the name of an environment variable, not the key itself")
+        return name
 
 
 class LogSettings(Section):

@@ -27,6 +27,11 @@ class ScheduleTable(Section):
         default=None, description="What becomes of moments that passed while no daemon ran. Without it: skip."
     )
     max_repeats: int | None = Field(default=None, ge=1, description="How often it fires at most.")
+    overlap: Literal["queue", "skip"] | None = Field(
+        default=None,
+        description="What becomes of a moment at which the workflow of the last firing is not over: another one, or "
+        "nothing. Without it: queue.",
+    )
 
     @field_validator("once", mode="before")
     @classmethod
@@ -49,7 +54,8 @@ class TimerTable(Section):
     name: str = Field(min_length=1, description="The name of the timer.")
     schedule: ScheduleTable = Field(
         description='When: {every = "5m"}, {daily = "09:00", tz = "Europe/Berlin"}, {once = "2026-12-24T18:00:00Z"} or '
-        '{cron = "0 9 * * 1-5", tz = "UTC"}; each also takes jitter, catch_up ("skip" or "once") and max_repeats.'
+        '{cron = "0 9 * * 1-5", tz = "UTC"}; each also takes jitter, catch_up ("skip" or "once"), max_repeats and '
+        'overlap ("queue" or "skip").'
     )
     publish: str | None = Field(default=None, description="The artifact type that it publishes. This or run.")
     payload: dict[str, object] | None = Field(default=None, description="The payload of what it publishes.")

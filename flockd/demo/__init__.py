@@ -1,6 +1,6 @@
 """The flock that `make serve` starts: it reviews Python source, analyses text, writes poems and small modules, with
-no model."""
+no model. Where the configuration names one, `flockd.demo.flocks:thinking_flock` takes its place."""
 
-from flockd.demo.agents import flock
+from flockd.demo.flocks import flock
 
 __all__ = ["flock"]

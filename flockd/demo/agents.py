@@ -1,4 +1,5 @@
-"""The demo's agents: each says what it consumes, what it publishes and what it shows meanwhile, and no more.
+"""The demo's agents, but for those that write code: each says what it consumes, what it publishes and what it shows
+meanwhile, and no more.
 
 The work is in plain functions in the neighbouring files. Agents that compute are plain `def`, so each runs in a
 thread. Two at a time, because threads of Python share one core anyway and a long source may take more than a
@@ -9,7 +10,6 @@ from flockd import Context, Flock
 from flockd.demo.assemble import GeneratedCode
 from flockd.demo.bugs import BugAnalysis, find_bugs
 from flockd.demo.complexity import ComplexityReport, measure_complexity
-from flockd.demo.offline import coder, offline
 from flockd.demo.plan import Plan
 from flockd.demo.poem import PoemFlow, PoemRequest, PoemResult
 from flockd.demo.queries import (
@@ -25,15 +25,15 @@ from flockd.demo.requirements import Requirements
 from flockd.demo.review import CodeReview, review_code
 from flockd.demo.source import CodeSubmission
 from flockd.demo.submissions import ReviewRequest, submission_of, submission_of_generated
-from flockd.demo.suite import SuiteReport, run_suite
+from flockd.demo.suite import SuiteReport
 from flockd.demo.text import TextAnalyzerInput, TextAnalyzerOutput, analyze_text
 
-flock = Flock(name="demo")
+agents = Flock(name="demo")
 
 # Code is reviewed
 
 
-@flock.agent(where="language == 'python'", max_concurrency=2, timeout="60s")
+@agents.agent(where="language == 'python'", max_concurrency=2, timeout="60s")
 def bug_detector(code: CodeSubmission, ctx: Context) -> BugAnalysis:
     """Finds bugs in Python source without running it: undefined names, unused imports, syntax errors."""
     ctx.progress(0.1, "reading")
@@ -44,7 +44,7 @@ def bug_detector(code: CodeSubmission, ctx: Context) -> BugAnalysis:
     return analysis
 
 
-@flock.agent(where="language == 'python'", max_concurrency=2, timeout="60s")
+@agents.agent(where="language == 'python'", max_concurrency=2, timeout="60s")
 def complexity_analyst(code: CodeSubmission, ctx: Context) -> ComplexityReport:
     """Measures Python source: complexity of each function, maintainability index, lines of each kind."""
     ctx.progress(0.1, "measuring")
@@ -53,50 +53,35 @@ def complexity_analyst(code: CodeSubmission, ctx: Context) -> ComplexityReport:
     return report
 
 
-@flock.agent
+@agents.agent
 def code_reviewer(bugs: BugAnalysis, complexity: ComplexityReport) -> CodeReview:
     """Joins the bug analysis and the complexity report of one submission into a review with a verdict."""
     return review_code(bugs, complexity)
 
 
-@flock.agent
+@agents.agent
 async def review_desk(request: ReviewRequest) -> CodeSubmission:
     """Takes the source out of a request for a review and hands it to the reviewers."""
     return submission_of(request)
 
 
-flock.workflow(
+agents.workflow(
     "code_review",
     start=ReviewRequest,
     phases={"detect": [BugAnalysis, ComplexityReport], "review": [CodeReview]},
     description="Finds bugs in Python source, measures it, and reviews it. Nothing is run.",
 )
 
-# Code is planned, written, tested and reviewed
-
-flock.include(offline)
+# Code is planned, written, tested (in offline.py, or thinking.py) and reviewed
 
 
-@flock.agent(from_agents=coder.__name__, max_concurrency=2, timeout="60s")
-async def tester(code: GeneratedCode, ctx: Context) -> SuiteReport:
-    """Runs the tests of a module that the coder of this flock wrote, in a process with limits."""
-    if ctx.inputs[0].produced_by != coder.__name__:  # an input given by hand passes by the subscription
-        raise PermissionError(f"the tester runs only what {coder.__name__} wrote, and no code of others")
-    ctx.progress(0.1, "tests", "running")
-    report = await run_suite(code)
-    for failed in report.failed_tests:
-        ctx.write(f"{failed.test}: {failed.message}\n")
-    ctx.progress(1.0, "tests", report.tests_stopped or f"{report.tests_passed} of {report.tests_run} passed")
-    return report
-
-
-@flock.agent
+@agents.agent
 async def code_submitter(code: GeneratedCode, report: SuiteReport) -> CodeSubmission:
     """Hands generated code to the reviewers, once its tests have run."""
     return submission_of_generated(code)
 
 
-flock.workflow(
+agents.workflow(
     "full",
     start=Requirements,
     phases={"plan": [Plan], "code": [GeneratedCode], "tests": [SuiteReport], "review": [CodeReview]},
@@ -106,25 +91,25 @@ flock.workflow(
 # Texts and queries
 
 
-@flock.agent(max_concurrency=2, timeout="60s")
+@agents.agent(max_concurrency=2, timeout="60s")
 def text_analyzer(request: TextAnalyzerInput) -> TextAnalyzerOutput:
     """Says whether an English text sounds positive, negative or neutral, and which phrases it is about."""
     return analyze_text(request)
 
 
-@flock.agent
+@agents.agent
 async def my_agent(request: MyAgentInput) -> MyAgentOutput:
     """Processes a query."""
     return MyAgentOutput(result=processed(tidy(request.query)))
 
 
-@flock.agent
+@agents.agent
 async def start_agent(request: StartAgentInput) -> StartAgentOutput:
     """Begins a workflow of two: brings a query in good order and hands it on to the finish agent."""
     return StartAgentOutput(result=tidy(request.query))
 
 
-@flock.agent
+@agents.agent
 async def finish_agent(text: StartAgentOutput) -> FinishAgentOutput:
     """Ends the workflow of two: processes what the start agent made of the query."""
     return FinishAgentOutput(result=processed(text.result))
@@ -132,7 +117,7 @@ async def finish_agent(text: StartAgentOutput) -> FinishAgentOutput:
 
 # A poem
 
-flock.flow(
+agents.flow(
     PoemFlow,
     name="poem_flow",
     request=PoemRequest,

@@ -9,6 +9,7 @@ from typing import Any
 from flockd.domain.artifact import DEFAULT_TENANT
 from flockd.domain.moment import iso
 from flockd.domain.priority import Priority
+from flockd.domain.usage import Usage, document_of
 
 BATCHES = "batches"
 """The dialect of a correlation that is a batch, and no work of its own."""
@@ -51,9 +52,9 @@ class Correlation:
     open: int = 0
     """Runs that are ready, running or waiting; of a batch, 1 until its last item has ended."""
     runs: int = 0
-    """Runs ever made, for the loop limit."""
-    vtime: int = 0
-    """Virtual start time of its latest run."""
+    """Runs ever made."""
+    inherited_runs: int = 0
+    """Of one with causes: what the largest of them had `counted_runs` when it began."""
     artifact_count: int = 0
     error_count: int = 0
     """Runs that ended dead, in all rounds."""
@@ -73,7 +74,14 @@ class Correlation:
     """The correlations whose artifacts were gathered for the run that began it."""
     paused: bool = False
     """Nothing of it starts; what runs goes on, and so do the clocks."""
+    usage: Usage | None = None
+    """What the calls of language models of its runs took, in all rounds; None: there were none."""
     tenant: str = DEFAULT_TENANT
+
+    @property
+    def counted_runs(self) -> int:
+        """For the loop limit: a loop that goes on in ever new correlations comes to its end, too."""
+        return self.inherited_runs + self.runs
 
     @property
     def outcome(self) -> str | None:
@@ -117,4 +125,5 @@ class Correlation:
             "started_at": iso(self.started_at),
             "last_activity_at": iso(self.last_activity_at),
             "completed_at": None if self.completed_at is None else iso(self.completed_at),
+            "usage": document_of(self.usage),
         }

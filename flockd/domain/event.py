@@ -52,6 +52,11 @@ class EventKind(StrEnum):
     """data: {"question_id", "key", "text", "schema", "due_at"}"""
     question_answered = "question.answered"
     """It is not open any more. data: {"question_id", "key", "state", "answer", "answered_by"}"""
+    tool_called = "tool.called"
+    """A language model called a tool. data: {"tool", "arguments", "duration_ms", "outcome": ok | error, "error"}"""
+    budget_exceeded = "budget.exceeded"
+    """A call of a language model did not fit into a budget and was not made. data: {"scope", "name", "subject", "per",
+    "unit", "limit", "spent", "reserved", "wanted", "model", "window_ends_at"}"""
     artifact_visible = "artifact.visible"
     """Its time is over (After): agents see it now. data: as artifact.published"""
     join_expired = "join.expired"
@@ -60,6 +65,9 @@ class EventKind(StrEnum):
     """An item ended. data: {"total", "completed", "failed", "item", "item_correlation_id"}"""
     timer_fired = "timer.fired"
     """A timer began this correlation. data: {"timer", "fired" (how often by now), "due_at", "next_due_at"}"""
+    timer_skipped = "timer.skipped"
+    """A timer did not fire, since this correlation, its last one, is not over. data: {"timer", "skipped" (how often by
+    now), "due_at", "next_due_at"}"""
 
     run_output = "run.output"
     """Live only: {"text", "offset" (code points), "attempt", "fence"}"""

@@ -41,6 +41,10 @@ class JoinSpec:
     def __repr__(self) -> str:
         return f"JoinSpec(by={self.by!r}, within={self.within_ms / 1000:g})"
 
+    def document(self) -> dict[str, Any]:
+        """The wire form."""
+        return {"by": self.by, "within_seconds": self.within_ms / 1000}
+
     def key_of(self, type: str, document: Any) -> str | None:
         """The key of a payload; None where it has none."""
         path = self._paths.get(type) or self._paths.get("")
@@ -68,6 +72,10 @@ class BatchSpec:
     def __repr__(self) -> str:
         by = "" if self.by is None else f", by={self.by!r}"
         return f"BatchSpec(size={self.size}, timeout={self.within_ms / 1000:g}{by})"
+
+    def document(self) -> dict[str, Any]:
+        """The wire form."""
+        return {"size": self.size, "timeout_seconds": self.within_ms / 1000, "by": self.by}
 
     def key_of(self, type: str, document: Any) -> str | None:
         """The key of a payload; None where it has none."""

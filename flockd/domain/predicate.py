@@ -52,8 +52,22 @@ def compile_where(expression: str) -> Expression:
     return _compiled(expression, "where", compiled, _ALLOWED)
 
 
-def compile_path(path: str) -> Evaluate:
-    """The value at a field path of plain JSON data, None where there is none. Raises ValueError with a sentence."""
+class Path:
+    """A compiled field path: the value at it in plain JSON data, None where there is none."""
+
+    __slots__ = ("_evaluate", "text")
+
+    def __init__(self, text: str, evaluate: Evaluate) -> None:
+        self.text = text
+        """As its author wrote it."""
+        self._evaluate = evaluate
+
+    def __call__(self, document: Any) -> Any:
+        return self._evaluate(document)
+
+
+def compile_path(path: str) -> Path:
+    """A field path of plain JSON data. Raises ValueError with a sentence."""
 
     def step(node: dict[str, Any]) -> Evaluate:
         if node["type"] not in ("field", "index", "subexpression", "index_expression"):
@@ -62,7 +76,7 @@ def compile_path(path: str) -> Evaluate:
             step(child)
         return _compile(node)
 
-    return _compiled(path, "the field path", step, "fields and indexes")
+    return Path(path, _compiled(path, "the field path", step, "fields and indexes"))
 
 
 def _compiled(

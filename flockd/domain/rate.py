@@ -15,6 +15,10 @@ class Rate(NamedTuple):
     starts: int
     period_ms: int
 
+    def document(self) -> dict[str, float]:
+        """The wire form."""
+        return {"starts": self.starts, "period_seconds": self.period_ms / 1000}
+
 
 def parse_rate(text: str) -> Rate:
     """`"10/1m"`, `"5/s"`: a number of starts and a duration, whose 1 may be left out. Raises ValueError."""

@@ -12,6 +12,7 @@ import orjson
 from flockd.domain.artifact import DEFAULT_TENANT
 from flockd.domain.moment import iso
 from flockd.domain.priority import Priority
+from flockd.domain.usage import Usage, document_of
 
 
 class RunState(StrEnum):
@@ -75,7 +76,8 @@ class Run:
     state: RunState
     priority: Priority
     vtime: int
-    """Virtual start time: among equals of one priority, the smaller one starts first."""
+    """Virtual start time while it waits in its lane, from 1: the smaller one starts first. 0: it has not waited; or a
+    restart took it back, and it goes before all others."""
     inputs: tuple[str, ...]
     """Artifact ids, in the order of the agent's parameters."""
     created_at: int
@@ -108,6 +110,8 @@ class Run:
     """It consumes an AgentError: its own death makes none."""
     paused: bool = False
     """Ready, but its correlation is paused: it does not start."""
+    usage: Usage | None = None
+    """What its calls of language models took, in all attempts; None: it made none."""
     tenant: str = DEFAULT_TENANT
 
     def copy(self) -> Run:
@@ -133,7 +137,7 @@ class Run:
             "inputs": self.inputs,
             "outputs": self.outputs,
             "output_text": self.output_text,
-            "usage": None,
+            "usage": document_of(self.usage),
         }
 
 

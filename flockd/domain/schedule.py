@@ -23,6 +23,7 @@ from flockd.domain.moment import iso, parse_iso
 
 Duration: TypeAlias = str | float | timedelta
 CatchUp: TypeAlias = Literal["skip", "once"]
+Overlap: TypeAlias = Literal["queue", "skip"]
 
 DAY_MS = 86_400_000
 INTERVAL_MIN_MS = 1_000
@@ -45,11 +46,15 @@ class Schedule(ABC):
     catch_up: CatchUp = "skip"
     """What becomes of moments that passed while no daemon ran: nothing, or one firing at the next start for all."""
     max_repeats: int | None = None
-    """How often it fires at most; None: for ever."""
+    """How often it fires at most; None: for ever. What is skipped does not count."""
+    overlap: Overlap = "queue"
+    """What becomes of a moment at which the workflow of the last firing is not over: another one, or nothing."""
 
     def __post_init__(self) -> None:
         if self.catch_up not in ("skip", "once"):
             raise ValueError(f'catch_up is "skip" or "once", not {self.catch_up!r}')
+        if self.overlap not in ("queue", "skip"):
+            raise ValueError(f'overlap is "queue" or "skip", not {self.overlap!r}')
         if self.max_repeats is not None and (type(self.max_repeats) is not int or self.max_repeats < 1):
             raise ValueError(f"max_repeats is a whole number from 1 on, not {self.max_repeats!r}")
         if self.jitter_ms > JITTER_MAX_MS:
@@ -77,6 +82,8 @@ class Schedule(ABC):
             text += ", catching up once"
         if self.max_repeats is not None:
             text += f", at most {self.max_repeats} times" if self.max_repeats > 1 else ", at most once"
+        if self.overlap == "skip":
+            text += ", skipped while the last one is not over"
         return text
 
     @property

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from flockd.domain.gathering import Gathering
+from flockd.domain.gathering import BatchSpec, Gathering, JoinSpec
 from flockd.domain.rules import Gate
 from flockd.domain.visibility import AnyVisibility, Public
-from flockd.domain.where import Where
+from flockd.domain.where import Where, shown
 
 if TYPE_CHECKING:
     from flockd.domain.agent import Agent
@@ -76,6 +76,22 @@ class Subscription:
     def joins(self) -> bool:
         """Whether a run needs several artifacts of its workflow."""
         return self.mode == "all" and len(self.types) > 1 and self.gathering is None
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The wire form; none of an agent that only its schedule, or a client, starts."""
+        if not self.types:
+            return []
+        gathering = self.gathering
+        document = {
+            "types": self.types,
+            "mode": self.mode,
+            "where": None if self.where is None else shown(self.where),
+            "from_agents": sorted(self.from_agents),
+            "tags": sorted(self.tags),
+            "join": gathering.document() if isinstance(gathering, JoinSpec) else None,
+            "batch": gathering.document() if isinstance(gathering, BatchSpec) else None,
+        }
+        return [document]
 
     def key_of(self, candidate: Candidate) -> str | None:
         """The key under which a candidate is gathered; None where it has none."""

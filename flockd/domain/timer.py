@@ -78,6 +78,7 @@ class Timer:
             "next_due_at": _optional_iso(progress.due_at),
             "fired": progress.fired,
             "last_fired_at": _optional_iso(progress.last_fired_at),
+            "skipped": progress.skipped,
         }
 
 
@@ -98,6 +99,10 @@ class TimerProgress:
     """The same with its jitter."""
     fired: int = 0
     last_fired_at: int | None = None
+    correlation_id: str | None = None
+    """That of the last firing."""
+    skipped: int = 0
+    """Firings that did not come, since that was not over."""
 
     def copy(self) -> TimerProgress:
         """As it is now."""

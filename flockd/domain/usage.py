@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 NANOS_PER_USD = 1_000_000_000
 
@@ -20,7 +21,28 @@ class Usage(NamedTuple):
     """From sending to the last byte."""
 
     def plus(self, other: Usage) -> Usage:
-        return Usage(*(one + two for one, two in zip(self, other, strict=True)))
+        return Usage(
+            self.requests + other.requests,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cost + other.cost,
+            self.ms + other.ms,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The wire form, ready for orjson."""
+        return {
+            "requests": self.requests,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_usd": self.cost / NANOS_PER_USD,
+            "seconds": self.ms / 1000,
+        }
+
+
+def document_of(usage: Usage | None) -> dict[str, Any] | None:
+    """The wire form of what something took; None where it made no call."""
+    return None if usage is None else usage.document()
 
 
 class Most(NamedTuple):
@@ -32,3 +54,27 @@ class Most(NamedTuple):
     """The `max_tokens` that it is sent with."""
     cost: int | None
     """Billionths of a US dollar; None where the price of the model is not known."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a language model. Only the writer changes one that is stored, and only inside a transaction."""
+
+    id: str
+    run_id: str
+    correlation_id: str
+    agent: str
+    tenant: str
+    model: str
+    most: Most
+    began_at: int
+    """It counts in the hour, and in the window of each budget, in which this is."""
+    taken: Usage | None = None
+    """None while it is open."""
+    estimated: bool = False
+    """Nobody knows what it took: it is charged what it might have taken at most."""
+
+    def at_most(self, ms: int) -> Usage:
+        """What it is charged where nobody knows what it took."""
+        most = self.most
+        return Usage(1, most.input_tokens, most.output_tokens, most.cost or 0, ms)

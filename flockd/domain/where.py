@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from flockd.domain.predicate import Expression
+from flockd.domain.predicate import Expression, Path
 
 if TYPE_CHECKING:
     from flockd.domain.subscription import Candidate
@@ -40,6 +40,16 @@ class WhereValue:
         return bool(self.function(candidate.value))
 
 
+def shown(where: Callable[[Any], Any]) -> str:
+    """A predicate, or a path to a key, as its author wrote it; of a function its name."""
+    if isinstance(where, WherePayload):
+        return where.expression.text
+    if isinstance(where, Path):
+        return where.text
+    function = where.function if isinstance(where, WhereValue) else where
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
 def describe(where: Where, candidate: Candidate) -> str:
     """The predicate, what it says of this candidate, and the values that it read, where it can tell."""
     try:
@@ -48,12 +58,11 @@ def describe(where: Where, candidate: Candidate) -> str:
         said = f"raised {type(error).__name__}: {error}, which is no match"
     if isinstance(where, WherePayload):
         values = where.expression.values(candidate.document)
-        read = ", ".join(f"{path} is {_shown(value)}" for path, value in values.items())
-        return f"where {where.expression.text!r} {said}{f': {read}' if read else ''}"
-    function = where.function if isinstance(where, WhereValue) else where
-    return f"where {getattr(function, '__qualname__', 'is a function that')} {said}"
+        read = ", ".join(f"{path} is {_value(value)}" for path, value in values.items())
+        return f"where {shown(where)!r} {said}{f': {read}' if read else ''}"
+    return f"where {shown(where)} {said}"
 
 
-def _shown(value: Any) -> str:
+def _value(value: Any) -> str:
     text = orjson.dumps(value).decode()
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

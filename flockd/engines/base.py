@@ -28,6 +28,7 @@ from flockd.engines.memory import (
     written,
 )
 from flockd.engines.outside import Outside
+from flockd.errors import InvalidInput
 
 Scope = Literal["correlation", "board"]
 
@@ -163,10 +164,19 @@ class Context:
 
 
 def answer_of(asked: Asked | None, key: str, shape: ArtifactType, default: Any) -> Any:
-    """What asking returns. Raises QuestionExpired."""
+    """What asking returns. Raises QuestionExpired, and TypeError for what only validators in Python refuse.
+
+    The daemon takes an answer by its JSON Schema: it may be another process than the one that asked, and hold no type.
+    """
     assert asked is not None, "a parked run does not go on"
     if asked.answer is not None:
-        return read(f"the question {key!r}", shape, asked.answer)
+        try:
+            return shape.parse(asked.answer)
+        except InvalidInput as invalid:
+            raise TypeError(
+                f"the answer to the question {key!r} fits the JSON Schema of {shape.name}, but {shape.name} "
+                f"refuses it: {invalid.message}"
+            ) from None
     if default is NO_DEFAULT:
         raise QuestionExpired(f"nobody answered the question {key!r} in time")
     return default

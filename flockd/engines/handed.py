@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import orjson
@@ -25,13 +26,17 @@ class HandedEngine:
         """The outputs of the other engine. Raises AgentFailed where the fields do not fit."""
         (artifact,), (value,) = context.inputs, inputs
         if own := self._handed.get(artifact.type):
+            payload = _known_fields(artifact.payload, own)
             try:
-                value = own.parse(_known_fields(artifact.payload, own))
+                value = own.parse(payload)
             except InvalidInput as invalid:
                 raise AgentFailed(
                     f"the {artifact.type} that {artifact.produced_by} handed on makes no {own.name}: "
                     f"{invalid.message}"
                 ) from None
+            if self.kind == "llm":  # it reads what a model is told: as JSON, under the name of its type
+                context = copy(context)
+                context.inputs = (artifact._replace(type=own.name, payload=payload),)
         return await self._engine.run([value], context, threads)
 
 

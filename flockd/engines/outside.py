@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from flockd.domain.rate import Rate
 
 if TYPE_CHECKING:
-    from flockd.engines.llm.models import Models
+    from flockd.engines.http.client import Client
+    from flockd.engines.llm.catalog import Models
 
 
 class LlmDefaults(NamedTuple):
@@ -42,10 +43,19 @@ class ModelLimits(NamedTuple):
 class Outside:
     """An async context manager: left, its connections are closed. What is in it is made on first use."""
 
-    def __init__(self, llm: LlmDefaults | None = None, models: Iterable[ModelLimits] = ()) -> None:
+    def __init__(
+        self,
+        llm: LlmDefaults | None = None,
+        models: Iterable[ModelLimits] = (),
+        *,
+        answer_bytes: int = 1 << 20,
+    ) -> None:
+        """`answer_bytes` bounds what a service may answer to one run."""
         self.llm = llm or LlmDefaults()
         self.limits = {limits.name: limits for limits in models}
+        self._answer_bytes = answer_bytes
         self._models: Models | None = None
+        self._client: Client | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,12 +63,23 @@ class Outside:
     async def __aexit__(self, *_error: object) -> None:
         if self._models is not None:
             await self._models.close()
+        if self._client is not None:
+            await self._client.close()
 
     @property
     def models(self) -> Models:
         """The language models that agents name, each with its limits."""
         if self._models is None:
-            from flockd.engines.llm.models import Models
+            from flockd.engines.llm.catalog import Models
 
             self._models = Models(self.llm, self.limits)
         return self._models
+
+    @property
+    def client(self) -> Client:
+        """What sends to services of others."""
+        if self._client is None:
+            from flockd.engines.http.client import Client
+
+            self._client = Client(answer_bytes=self._answer_bytes)
+        return self._client

@@ -3,6 +3,7 @@
 from flockd.engines.base import Context
 from flockd.engines.blocking import BlockingContext
 from flockd.engines.fan_out import FanOut
+from flockd.engines.llm.thinking import McpServer, Seen
 from flockd.engines.memory import QuestionExpired, RunSuperseded
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.flock import Flock
@@ -18,6 +19,8 @@ __all__ = [
     "FlockAPI",
     "FlockAgent",
     "FlockFactory",
+    "McpServer",
     "QuestionExpired",
     "RunSuperseded",
+    "Seen",
 ]

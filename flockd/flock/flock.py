@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from flockd.domain.agent import Agent, Agents, fold
 from flockd.domain.artifact import EXTERNAL
@@ -16,15 +16,18 @@ from flockd.domain.timer import Starts, Timer
 from flockd.domain.workflow import Workflow
 from flockd.engines.base import Engine
 from flockd.engines.handed import HandedEngine
-from flockd.engines.unset import UnsetEngine
+from flockd.engines.http.engine import HttpEngine
+from flockd.engines.llm.engine import LlmEngine
+from flockd.engines.outside import LlmDefaults
 from flockd.errors import nearest
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import DeclaredTypes, TypeChoice, made
 from flockd.flock.flock_agent import FlockAgent, fields_type
 from flockd.flock.flows import FlowOptions, flow_name, read_flow
 from flockd.flock.functions import read_function
-from flockd.flock.gathering import read_gathering
 from flockd.flock.hand_off import givers, hand_off_problems, handed_to, with_hand_offs
+from flockd.flock.http_agents import read_service
+from flockd.flock.llm_agents import LlmOptions, read_llm_agent
 from flockd.flock.options import (
     AgentOptions,
     GatherOptions,
@@ -43,7 +46,11 @@ from flockd.flock.schedules import (
     with_spelled_agent,
 )
 from flockd.flock.serving import configured, serve_flock, serve_flock_blocking
+from flockd.flock.thinking import context_problem
 from flockd.flock.workflows import build_workflow, check_workflow_free, workflow_warnings
+
+if TYPE_CHECKING:
+    from flockd.testing import BoardArtifact
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Flow = TypeVar("Flow", bound=Callable[..., Any])
@@ -126,34 +133,59 @@ class Flock:
         *,
         consumes: TypeChoice | Iterable[TypeChoice],
         publishes: TypeChoice | Iterable[TypeChoice],
-        instructions: str = "",
-        model: str | None = None,
+        **options: Unpack[LlmOptions],
+    ) -> None:
+        """Declare an agent that thinks with a language model: its own, else that of the flock, else llm.model.
+
+        Several types in `consumes` are alternatives, with `join=` one of each; of several in `publishes` the model
+        chooses one. `LlmOptions` lists the rest. Raises DeclarationError.
+        """
+        check_known(f"agent {name}", options, LlmOptions.__annotations__)
+        self._check_free(name)
+        self.add(
+            *read_llm_agent(
+                name,
+                options,
+                self._types,
+                consumes=consumes,
+                publishes=publishes,
+                default_model=self.model,
+            )
+        )
+
+    def http_agent(
+        self,
+        name: str,
+        *,
+        consumes: TypeChoice | Iterable[TypeChoice],
+        publishes: TypeChoice | Iterable[TypeChoice],
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        secret_env: str | None = None,
+        allow_private: bool = False,
         **options: Unpack[GatherOptions],
     ) -> None:
-        """Declare an agent that thinks with a language model: `model`, or that of the flock.
+        """Declare an agent that is a service: each run is posted to `url`, the answer is what it publishes.
 
-        Several types in `consumes` are alternatives, with `join=` one of each. `instructions` are what the
-        model is told; their first paragraph is the description where none is given. Raises DeclarationError.
+        `headers` names for each header the environment variable that holds its value, `secret_env` the one with the
+        secret that signs. `allow_private` lets the service be at a private address. Several types in `consumes` are
+        alternatives, with `join=` one of each. Raises DeclarationError.
         """
-        owner = f"agent {name}"
-        check_known(owner, options, GatherOptions.__annotations__)
+        check_known(f"agent {name}", options, GatherOptions.__annotations__)
         self._check_free(name)
-        inputs = self._types.names(owner, "consumes", consumes)
-        if not inputs:
-            raise DeclarationError(f"{owner}: consumes= is empty: name what wakes it")
-        gathering = read_gathering(owner, options.get("join"), options.get("batch"))
-        mode: Literal["all", "any"] = "any" if len(inputs) > 1 and options.get("join") is None else "all"
-        agent = build_agent(
-            name,
-            options,
-            takes=[self._types.named(owner, each) for each in inputs],
-            mode=mode,
-            gathering=gathering,
-            publishes=tuple(dict.fromkeys(self._types.names(owner, "publishes", publishes))),
-            document=instructions,
-            kind=UnsetEngine.kind,
+        self.add(
+            *read_service(
+                name,
+                consumes=consumes,
+                publishes=publishes,
+                url=url,
+                headers=headers,
+                secret_env=secret_env,
+                allow_private=allow_private,
+                options=options,
+                types=self._types,
+            )
         )
-        self.add(agent, UnsetEngine(name, model=model or self.model, instructions=instructions))
 
     def add_agent(self, agent: FlockAgent) -> FlockAgent:
         """Declare an agent of documents 000 and 001, and return it. Raises DeclarationError."""
@@ -164,7 +196,7 @@ class Flock:
             consumes=fields_type(owner, agent.name, "input", agent.input),
             publishes=fields_type(owner, agent.name, "output", agent.output),
             model=agent.model,
-            description=agent.description,
+            instructions=agent.description,
             hand_off=agent.hand_offs,
         )
         return agent
@@ -175,7 +207,9 @@ class Flock:
         self._check_free(agent.name, "flow" if agent.kind == "flow" else "agent")
         known = {name: self._types.named(owner, name) for name in (*agent.subscription.types, *agent.outputs)}
         plain = [name for name in agent.outputs if known[name].model is None]
-        if len(plain) > 1:
+        if len(plain) > 1 and not isinstance(
+            engine, (HttpEngine, LlmEngine)
+        ):  # whose answers name their types
             raise DeclarationError(
                 f"{owner}: it publishes {' and '.join(plain)}, and a dict does not say which it is: "
                 "make all but one of them a class"
@@ -380,6 +414,10 @@ class Flock:
             return engine
         return HandedEngine(engine, {name: self.types()[own] for name, own in handed.items()})
 
+    def llm_engines(self) -> list[LlmEngine]:
+        """What thinks for the agents that do so with a language model."""
+        return [engine for engine in self._engines.values() if isinstance(engine, LlmEngine)]
+
     def include(self, other: Flock) -> None:
         """Take over all that another flock declares. Raises DeclarationError where names collide."""
         for artifact_type in other.types().values():
@@ -405,6 +443,9 @@ class Flock:
             if fold(agent.name) in reserved:
                 problems.append(f"{owner}: a route has this name: give it another with name=")
             problems += [f"{owner}: {problem}" for problem in hand_off_problems(agent, agents, types)]
+            engine = self._engines[agent.name]
+            if isinstance(engine, LlmEngine) and (unknown := context_problem(engine.thinking, types)):
+                problems.append(f"{owner}: {unknown}")
             for producer in sorted(agent.subscription.from_agents - {EXTERNAL}):
                 if producer not in agents:
                     near = nearest(producer, [*agents, EXTERNAL])
@@ -415,15 +456,33 @@ class Flock:
         if problems:
             raise DeclarationError("\n".join(problems))
 
-    def warnings(self) -> list[str]:
-        """What an author should know though the daemon can start: agents that cannot think, phases that cannot
-        end, timers that wake nobody."""
+    def warnings(self, llm: LlmDefaults | None = None) -> list[str]:
+        """What an author should know though the daemon can start: agents that cannot work, phases that cannot
+        end, timers that wake nobody. `llm` is the section of the configuration."""
         agents = self.agents()
+        engines = self._engines.values()
+        problems = [
+            *(engine.problem(llm or LlmDefaults()) for engine in engines if isinstance(engine, LlmEngine)),
+            *(engine.problem() for engine in engines if isinstance(engine, HttpEngine)),
+        ]
         return [
-            *(engine.problem for engine in self._engines.values() if isinstance(engine, UnsetEngine)),
+            *filter(None, problems),
             *(warning for workflow in self.workflows() for warning in workflow_warnings(workflow, agents)),
             *(warning for timer in self.timers() for warning in timer_warnings(timer, agents)),
         ]
+
+    # Testing
+
+    async def test_run(self, artifact: Any, **options: Any) -> list[BoardArtifact]:
+        """What the agents make of one artifact, on an empty board of its own, without a network and without waiting.
+
+        `options` are those of `flockd.testing.flock_test`: `model=` for agents that think with one. Raises AgentFailed
+        where an agent failed for good.
+        """
+        from flockd.testing import flock_test
+
+        async with flock_test(self, **options) as board:
+            return await board.run(artifact)
 
     # Serving
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from flockd.domain import duration
 from flockd.domain.agent import NAME, Agent
+from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact import EXTERNAL
 from flockd.domain.artifact_type import ArtifactType, problems_of
 from flockd.domain.gathering import BatchSpec, Gathering, JoinSpec
@@ -142,7 +143,7 @@ def build_agent(
     subscription = Subscription(
         types=tuple(one.name for one in takes),
         mode=mode,
-        where=check.where(options.get("where")),
+        where=check.where(options.get("where"), takes),
         from_agents=frozenset(check.words("from_agents", options.get("from_agents", ()))),
         tags=frozenset(check.words("tags", options.get("tags", ()))),
         prevent_self_trigger=check.flag("prevent_self_trigger", options.get("prevent_self_trigger", True)),
@@ -187,7 +188,7 @@ class Check:
     def _wrong(self, sentence: str) -> DeclarationError:
         return DeclarationError(f"{self._owner}: {sentence}")
 
-    def where(self, where: object) -> Where | None:
+    def where(self, where: object, takes: Sequence[ArtifactType]) -> Where | None:
         if where is None:
             return None
         if isinstance(where, str):
@@ -198,6 +199,12 @@ class Check:
         if not callable(where) or inspect.iscoroutinefunction(where):
             raise self._wrong(
                 f"where is {where!r}: give it a JMESPath condition or a plain function of the value"
+            )
+        if any(
+            one.name == AGENT_ERROR.name for one in takes
+        ):  # matched in a transaction: no author's code runs there
+            raise self._wrong(
+                "where is a function, and an AgentError takes a JMESPath condition, such as \"code == 'TIMEOUT'\""
             )
         return WhereValue(where)
 

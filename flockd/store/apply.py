@@ -12,15 +12,18 @@ from typing import Any
 
 from flockd.domain.identity import id_bytes
 from flockd.domain.visibility import visibility_to_json
+from flockd.store.accounts import OF_THE_BOARD, Accounts
 from flockd.store.rows import (
     ARTIFACT_COLUMNS,
     BATCH_COLUMNS,
+    CALL_COLUMNS,
     CORRELATION_COLUMNS,
     EVENT_COLUMNS,
     HELD_COLUMNS,
     HIDDEN_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
+    LEDGER_COLUMNS,
     POOL_COLUMNS,
     QUESTION_COLUMNS,
     RUN_COLUMNS,
@@ -29,10 +32,13 @@ from flockd.store.rows import (
     Row,
     artifact_row,
     batch_row,
+    call_row,
     correlation_row,
     event_row,
     hidden_row,
     item_row,
+    ledger_key_row,
+    ledger_row,
     pooled_row,
     question_row,
     run_row,
@@ -45,12 +51,12 @@ MAX_PARAMETERS = 32_766
 """SQLite's limit of `?` in one statement."""
 
 _RUN_CHANGES = (
-    "state, reason, due_at, attempt, first_attempt, fence, crashes, started_at, completed_at, ended_round, "
-    "outputs, error, output_text, paused"
+    "state, reason, due_at, vtime, attempt, first_attempt, fence, crashes, started_at, completed_at, ended_round, "
+    "outputs, error, output_text, paused, usage"
 )
 _CORRELATION_CHANGES = (
-    "state, priority, round, round_seq, open, runs, vtime, artifact_count, error_count, round_outputs, round_errors, "
-    "round_cancelled, reason, last_activity_at, completed_at, paused"
+    "state, priority, round, round_seq, open, runs, artifact_count, error_count, round_outputs, round_errors, "
+    "round_cancelled, reason, last_activity_at, completed_at, paused, usage"
 )
 
 
@@ -88,6 +94,11 @@ def _or_change(key: str, columns: str) -> str:
     return f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
 
 
+def _or_add(key: str, columns: str, table: str) -> str:
+    changes = ", ".join(f"{column} = {table}.{column} + excluded.{column}" for column in columns.split(", "))
+    return f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
+
+
 _ARTIFACTS = _Statement("artifacts", ARTIFACT_COLUMNS)
 _TAGS = _Statement("artifact_tags", "tenant, tag, seq", " ON CONFLICT DO NOTHING")
 _RUNS = _Statement("runs", RUN_COLUMNS, _or_change("ord", _RUN_CHANGES))
@@ -110,7 +121,7 @@ _QUESTIONS = _Statement(
 _TIMERS = _Statement(
     "timers",
     TIMER_COLUMNS,
-    _or_change("name", "spec, since, anchor, planned_at, due_at, fired, last_fired_at"),
+    _or_change("name", "spec, since, anchor, planned_at, due_at, fired, last_fired_at, correlation, skipped"),
 )
 _ITEMS = _Statement(
     "batch_items", ITEM_COLUMNS, _or_change("batch, item", "state, correlation, error, inputs")
@@ -121,11 +132,27 @@ _COUNTERS = _Statement(
     " ON CONFLICT (tenant, kind, a, b, c) DO UPDATE SET n = n + excluded.n",
 )
 
+_CALLS = _Statement("calls", CALL_COLUMNS, _or_change("id", ", ".join(CALL_COLUMNS.split(", ")[10:])))
+_LEDGERS = _Statement(
+    "ledgers",
+    LEDGER_COLUMNS,
+    _or_change("scope, subject, agent, per, began_at", ", ".join(LEDGER_COLUMNS.split(", ")[6:])),
+)
+_TAKEN = "requests, input_tokens, output_tokens, cost, ms"
+_USAGE = _Statement(
+    "usage", f"tenant, agent, model, {_TAKEN}", _or_add("tenant, agent, model", _TAKEN, "usage")
+)
+_USAGE_HOURS = _Statement(
+    "usage_hours",
+    f"tenant, agent, model, hour, {_TAKEN}",
+    _or_add("tenant, hour, agent, model", _TAKEN, "usage_hours"),
+)
+
 EMPTIED = (
     "artifacts", "artifact_tags", "runs", "consumptions", "correlations", "slots", "events", "idempotency", "counters",
     "batches", "batch_items", "steps", "questions", "paused_agents", "starts", "pools", "hidden",
 )  # fmt: skip
-"""The tables that a reset empties; `log` stays, so that no seq is given out again."""
+"""The tables that a reset empties; `log` stays, so that no seq is given out again, and what was spent stays spent."""
 
 
 def apply(connection: sqlite3.Connection, state: State) -> None:
@@ -133,6 +160,7 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     if state.emptied:
         for table in EMPTIED:
             connection.execute(f"DELETE FROM {table}")
+        connection.execute("DELETE FROM ledgers WHERE scope IN (?, ?)", OF_THE_BOARD)
     _rows(connection, _ARTIFACTS, state.artifacts, artifact_row)
     tags = [(artifact.tenant, tag, artifact.seq) for artifact in state.artifacts for tag in artifact.tags]
     _rows(connection, _TAGS, tags, tuple)
@@ -170,6 +198,7 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     _rows(connection, _ITEMS, list(state.changed_items.values()), item_row)
     _rows(connection, _COUNTERS, [(*key, n) for key, n in state.counters.items() if n], tuple)
     _rows(connection, _TIMERS, [one for one in state.changed_timers.values() if one is not None], timer_row)
+    _apply_accounts(connection, state.accounts)
     for name, timer in state.changed_timers.items():
         if timer is None:
             connection.execute("DELETE FROM timers WHERE name = ?", (name,))
@@ -190,6 +219,23 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
         "complete_from = CASE WHEN ? THEN ? ELSE complete_from END",
         (state.next_seq, state.next_run, state.now, state.emptied, state.complete_from),
     )
+
+
+def _apply_accounts(connection: sqlite3.Connection, accounts: Accounts) -> None:
+    """What calls of models took, and what budgets have left."""
+    if accounts.renewed is not None:
+        connection.execute("DELETE FROM ledgers")
+        connection.execute("DELETE FROM ledger_rules")
+        connection.execute("INSERT INTO ledger_rules VALUES (?)", (accounts.renewed,))
+    for key in accounts.dropped:
+        connection.execute(
+            "DELETE FROM ledgers WHERE scope = ? AND subject = ? AND agent = ? AND per = ? AND began_at = ?",
+            ledger_key_row(key),
+        )
+    _rows(connection, _CALLS, list(accounts.changed_calls.values()), call_row)
+    _rows(connection, _LEDGERS, list(accounts.changed_ledgers.values()), ledger_row)
+    _rows(connection, _USAGE, [(*key[:3], *taken) for key, taken in accounts.taken.items()], tuple)
+    _rows(connection, _USAGE_HOURS, [(*key, *taken) for key, taken in accounts.taken.items()], tuple)
 
 
 def _apply_waiting(connection: sqlite3.Connection, state: State) -> None:

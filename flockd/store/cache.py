@@ -7,22 +7,28 @@ what was written a moment ago was the largest part of a group. Whatever is not h
 
 from __future__ import annotations
 
+from flockd.domain.budget import Ledger, LedgerKey
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.run import Run, RunState
+from flockd.domain.usage import Call
+from flockd.store.accounts import Accounts
 from flockd.store.records import Held
 from flockd.store.state import State
 
 MOST = 20_000
-"""Correlations, and as many runs, remembered at most: about 15 MB. The oldest go first."""
+"""Correlations, and as many runs, ledgers and calls, remembered at most: about 20 MB. The oldest go first."""
 
 
 class Cache:
-    """Active correlations with what their ANDs hold, and running runs; touched only by the writer's thread."""
+    """Active correlations with what their ANDs hold, running runs, open calls of language models and the ledgers in which
+    they stand; touched only by the writer's thread."""
 
     def __init__(self) -> None:
         self._correlations: dict[str, Correlation] = {}
         self._held: dict[str, list[Held]] = {}
         self._runs: dict[str, Run] = {}
+        self._calls: dict[str, Call] = {}
+        self._ledgers: dict[LedgerKey, Ledger] = {}
 
     def correlation(self, state: State, correlation_id: str) -> bool:
         """Put a correlation, with what it holds, into the overlay; False where it is to be loaded."""
@@ -43,6 +49,20 @@ class Cache:
             state.runs[run_id] = known
         return known is not None
 
+    def call(self, state: State, call_id: str) -> bool:
+        """Put an open call into the overlay; False where it is to be loaded."""
+        known = self._calls.get(call_id)
+        if known is not None:
+            state.accounts.calls[call_id] = known
+        return known is not None
+
+    def ledger(self, state: State, key: LedgerKey) -> bool:
+        """Put a ledger into the overlay; False where it is to be loaded."""
+        known = self._ledgers.get(key)
+        if known is not None:
+            state.accounts.ledgers[key] = known
+        return known is not None
+
     def keep(self, state: State) -> None:
         """After a commit: what is open is remembered, what has ended is forgotten."""
         if state.emptied:
@@ -60,6 +80,7 @@ class Cache:
             else:
                 self._correlations.pop(correlation.id, None)
                 self._held.pop(correlation.id, None)
+        self._keep_accounts(state.accounts)
         while len(self._runs) > MOST:
             del self._runs[next(iter(self._runs))]
         while len(self._correlations) > MOST:
@@ -67,8 +88,26 @@ class Cache:
             del self._correlations[oldest]
             self._held.pop(oldest, None)
 
+    def _keep_accounts(self, accounts: Accounts) -> None:
+        for call in accounts.changed_calls.values():
+            if call.taken is None:
+                self._calls[call.id] = call
+            else:
+                self._calls.pop(call.id, None)
+        if accounts.renewed is not None:
+            self._ledgers.clear()
+        self._ledgers.update(accounts.ledgers)
+        for key in accounts.dropped:
+            self._ledgers.pop(key, None)
+        while len(self._calls) > MOST:
+            del self._calls[next(iter(self._calls))]
+        while len(self._ledgers) > MOST:
+            del self._ledgers[next(iter(self._ledgers))]
+
     def clear(self) -> None:
         """Forget everything: a group failed, and may have changed what is remembered."""
         self._correlations.clear()
         self._held.clear()
         self._runs.clear()
+        self._calls.clear()
+        self._ledgers.clear()

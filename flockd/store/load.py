@@ -12,6 +12,7 @@ from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.run import Run, WaitReason
 from flockd.store.cache import Cache
+from flockd.store.load_accounts import load_calls, load_ledgers, load_lost_calls
 from flockd.store.records import Held, KeyRecord, Pooled, PoolKey
 from flockd.store.rows import (
     BATCH_COLUMNS,
@@ -61,6 +62,9 @@ class _Wanted:
         self.pools: Counter[PoolKey] = Counter()
         self.due_before: list[int] = []
         self.open_pages: list[OpenPage] = []
+        self.calls_of: dict[str, None] = {}
+        self.calls: dict[str, None] = {}
+        self.lost_calls = False
         for need in needs:
             self.correlations.update(dict.fromkeys(need.correlations))
             self.runs.update(dict.fromkeys(need.runs))
@@ -72,6 +76,9 @@ class _Wanted:
             self.pools.update(need.pools)
             self.due_before += [] if need.due_before is None else [need.due_before]
             self.open_pages += [] if need.open_page is None else [need.open_page]
+            self.calls_of.update(dict.fromkeys(need.calls_of))
+            self.calls.update(dict.fromkeys(need.calls))
+            self.lost_calls = self.lost_calls or need.lost_calls
 
 
 def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iterable[Needs]) -> None:
@@ -79,16 +86,16 @@ def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iter
     wanted = _Wanted(needs)
     wanted.correlations.update(wanted.open_runs_of)
     _load_questions(connection, state, wanted)
+    load_calls(connection, cache, state, wanted.calls)
+    if wanted.lost_calls:
+        wanted.runs.update(dict.fromkeys(call.run_id for call in load_lost_calls(connection, state)))
     _load_runs(connection, cache, state, wanted)
     _load_waiting(connection, state, wanted)
+    _load_timers(connection, state, wanted)
     _load_correlations(connection, cache, state, wanted.correlations)
     _load_open_questions(connection, state)
     _load_batches(connection, cache, state, state.correlations.values())
-    for row in _where_in(
-        connection, f"SELECT {TIMER_COLUMNS} FROM timers WHERE name IN", list(wanted.timers)
-    ):
-        timer = timer_from(row)
-        state.timers[timer.name] = timer
+    load_ledgers(connection, cache, state, wanted.calls_of)
     for row in _where_in(
         connection, f"SELECT {KEY_COLUMNS} FROM idempotency WHERE digest IN", list(wanted.keys)
     ):
@@ -100,8 +107,19 @@ def _load_questions(connection: sqlite3.Connection, state: State, wanted: _Wante
     ids = [id_bytes(one) for one in wanted.questions]
     for row in _where_in(connection, f"SELECT {QUESTION_COLUMNS} FROM questions WHERE id IN", ids):
         question = question_from(row)
-        state.questions[question.id] = question
+        state.know_question(question)
         wanted.runs[question.run_id] = None
+
+
+def _load_timers(connection: sqlite3.Connection, state: State, wanted: _Wanted) -> None:
+    """The timers, and the names of the correlations that they began last."""
+    for row in _where_in(
+        connection, f"SELECT {TIMER_COLUMNS} FROM timers WHERE name IN", list(wanted.timers)
+    ):
+        timer = timer_from(row)
+        state.timers[timer.name] = timer
+        if timer.correlation_id is not None:
+            wanted.correlations[timer.correlation_id] = None
 
 
 def _load_runs(connection: sqlite3.Connection, cache: Cache, state: State, wanted: _Wanted) -> None:
@@ -228,7 +246,8 @@ def _load_open_questions(connection: sqlite3.Connection, state: State) -> None:
         connection, f"SELECT {QUESTION_COLUMNS} FROM questions WHERE state = 'open' AND run IN", asking
     ):
         question = question_from(row)
-        state.questions.setdefault(question.id, question)
+        if question.id not in state.questions:
+            state.know_question(question)
 
 
 def _load_batches(

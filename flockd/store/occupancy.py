@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 from flockd.domain.agent import Agent
 from flockd.domain.moment import HOUR_MS
 from flockd.domain.rate import Rate
+from flockd.store.virtual_time import VirtualTimes
 
 K = TypeVar("K", bound=Hashable)
 
@@ -37,6 +38,10 @@ class Tally(Generic[K]):
 
     def __getitem__(self, key: K) -> int:
         return self._committed.get(key, 0) + self._pending.get(key, 0)
+
+    def committed(self, key: K) -> int:
+        """For the loop: whatever lowers this is told it."""
+        return self._committed.get(key, 0)
 
     def add(self, key: K, delta: int) -> None:
         self._pending[key] += delta
@@ -75,13 +80,13 @@ class Occupancy:
         """Ready runs, by place."""
         self.starts: dict[str, deque[int]] = {}
         """The moments of the latest starts of agents that have a rate; as many as it allows in a period."""
-        self.clock = 0
-        """Virtual time: the virtual start of the run claimed last."""
+        self.times = VirtualTimes()
+        """In which order runs start that wait."""
         self.paused: frozenset[str] = frozenset()
         """Agents that start nothing until they are resumed."""
         self.closed = False
         """The daemon is draining, or recovering: nothing starts. Set on the loop."""
-        self._before = (self.clock, self.paused)
+        self._paused_before = self.paused
         self._new_starts: list[tuple[Agent, int]] = []
 
     def free(self, agent: Agent, place: str, now: int) -> int:
@@ -136,7 +141,8 @@ class Occupancy:
     def commit(self) -> None:
         self.busy.commit()
         self.ready.commit()
-        self._before = (self.clock, self.paused)
+        self.times.commit()
+        self._paused_before = self.paused
         for agent, at in self._new_starts:
             known = self.starts.setdefault(agent.name, deque())
             known.append(at)
@@ -147,5 +153,6 @@ class Occupancy:
     def rollback(self) -> None:
         self.busy.rollback()
         self.ready.rollback()
-        self.clock, self.paused = self._before
+        self.times.rollback()
+        self.paused = self._paused_before
         self._new_starts.clear()

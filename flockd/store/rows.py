@@ -9,6 +9,7 @@ import orjson
 
 from flockd.domain.artifact import Artifact
 from flockd.domain.batch import Batch, BatchItem, ItemState
+from flockd.domain.budget import Amounts, Ledger, LedgerKey, Scope
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import Event, EventKind
 from flockd.domain.identity import id_bytes, id_text
@@ -16,7 +17,9 @@ from flockd.domain.priority import Priority
 from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.domain.timer import TimerProgress
+from flockd.domain.usage import Call, Most, Usage
 from flockd.domain.visibility import visibility_from_json, visibility_to_json
+from flockd.store.accounts import OF_THE_BOARD
 from flockd.store.records import Hidden, Pooled, Step
 
 Row = Sequence[Any]
@@ -28,12 +31,12 @@ ARTIFACT_COLUMNS = (
 RUN_COLUMNS = (
     "ord, id, tenant, agent, correlation, state, reason, due_at, priority, vtime, depth, cascade, attempt, "
     "first_attempt, fence, crashes, created_at, started_at, completed_at, ended_round, inputs, outputs, error, "
-    "output_text, paused, place, of_error"
+    "output_text, paused, place, of_error, usage"
 )
 CORRELATION_COLUMNS = (
-    "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, vtime, artifact_count, "
+    "seq, id, tenant, state, dialect, name, priority, round, round_seq, open, runs, artifact_count, "
     "error_count, round_outputs, round_errors, round_cancelled, reason, started_at, last_activity_at, completed_at, "
-    "batch, batch_item, paused, causes"
+    "batch, batch_item, paused, causes, usage, inherited_runs"
 )
 HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
@@ -46,7 +49,15 @@ QUESTION_COLUMNS = (
     "answer, answered_by"
 )
 ITEM_COLUMNS = "batch, item, state, correlation, error, inputs"
-TIMER_COLUMNS = "name, spec, since, anchor, planned_at, due_at, fired, last_fired_at"
+TIMER_COLUMNS = "name, spec, since, anchor, planned_at, due_at, fired, last_fired_at, correlation, skipped"
+CALL_COLUMNS = (
+    "id, tenant, run, correlation, agent, model, began_at, input_most, output_most, cost_most, requests, "
+    "input_tokens, output_tokens, cost, ms, estimated"
+)
+LEDGER_COLUMNS = (
+    "scope, subject, agent, per, began_at, ends_at, spent_requests, spent_tokens, spent_cost, reserved_requests, "
+    "reserved_tokens, reserved_cost"
+)
 EVENT_COLUMNS = "seq, tenant, kind, at, correlation, agent, run, artifact, data"
 
 
@@ -103,6 +114,7 @@ def run_from(row: Row) -> Run:
         paused=bool(row[24]),
         place=row[25],
         of_error=bool(row[26]),
+        usage=_usage_from(row[27]),
     )
 
 
@@ -120,20 +132,21 @@ def correlation_from(row: Row) -> Correlation:
         round_seq=row[8],
         open=row[9],
         runs=row[10],
-        vtime=row[11],
-        artifact_count=row[12],
-        error_count=row[13],
-        round_outputs=row[14],
-        round_errors=row[15],
-        round_cancelled=row[16],
-        reason=row[17],
-        started_at=row[18],
-        last_activity_at=row[19],
-        completed_at=row[20],
-        batch_id=None if row[21] is None else id_text(row[21]),
-        batch_item=row[22],
-        paused=bool(row[23]),
-        causes=() if row[24] is None else tuple(orjson.loads(row[24])),
+        artifact_count=row[11],
+        error_count=row[12],
+        round_outputs=row[13],
+        round_errors=row[14],
+        round_cancelled=row[15],
+        reason=row[16],
+        started_at=row[17],
+        last_activity_at=row[18],
+        completed_at=row[19],
+        batch_id=None if row[20] is None else id_text(row[20]),
+        batch_item=row[21],
+        paused=bool(row[22]),
+        causes=() if row[23] is None else tuple(orjson.loads(row[23])),
+        usage=_usage_from(row[24]),
+        inherited_runs=row[25],
     )
 
 
@@ -191,12 +204,43 @@ def pooled_from(row: Row) -> Pooled:
 
 def timer_from(row: Row) -> TimerProgress:
     """A timer from its TIMER_COLUMNS."""
-    return TimerProgress(*row)
+    name, spec, since, anchor, planned_at, due_at, fired, last_fired_at, correlation, skipped = row
+    correlation_id = None if correlation is None else id_text(correlation)
+    return TimerProgress(
+        name, spec, since, anchor, planned_at, due_at, fired, last_fired_at, correlation_id, skipped
+    )
 
 
 def hidden_from(row: Row) -> Hidden:
     """What is hidden, from its HIDDEN_COLUMNS."""
     return Hidden(row[0], id_text(row[1]), row[2], row[3])
+
+
+def call_from(row: Row) -> Call:
+    """A call from its CALL_COLUMNS."""
+    return Call(
+        id=id_text(row[0]),
+        tenant=row[1],
+        run_id=id_text(row[2]),
+        correlation_id=id_text(row[3]),
+        agent=row[4],
+        model=row[5],
+        began_at=row[6],
+        most=Most(row[7], row[8], row[9]),
+        taken=None if row[10] is None else Usage(*row[10:15]),
+        estimated=bool(row[15]),
+    )
+
+
+def ledger_from(row: Row) -> Ledger:
+    """A ledger from its LEDGER_COLUMNS."""
+    scope = Scope(row[0])
+    subject = id_text(row[1]) if scope in OF_THE_BOARD else row[1]
+    return Ledger(LedgerKey(scope, subject, row[2], row[3], row[4]), Amounts(*row[6:9]), Amounts(*row[9:12]))
+
+
+def _usage_from(text: str | None) -> Usage | None:
+    return None if text is None else Usage(*orjson.loads(text))
 
 
 def event_from(row: Row, artifact: Artifact | None) -> Event:
@@ -268,6 +312,7 @@ def run_row(run: Run) -> Row:
         run.paused,
         run.place,
         run.of_error,
+        _usage_text(run.usage),
     )
 
 
@@ -284,7 +329,6 @@ def correlation_row(correlation: Correlation) -> Row:
         correlation.round_seq,
         correlation.open,
         correlation.runs,
-        correlation.vtime,
         correlation.artifact_count,
         correlation.error_count,
         correlation.round_outputs,
@@ -298,6 +342,8 @@ def correlation_row(correlation: Correlation) -> Row:
         correlation.batch_item,
         correlation.paused,
         orjson.dumps(correlation.causes).decode() if correlation.causes else None,
+        _usage_text(correlation.usage),
+        correlation.inherited_runs,
     )
 
 
@@ -365,11 +411,48 @@ def timer_row(timer: TimerProgress) -> Row:
         timer.due_at,
         timer.fired,
         timer.last_fired_at,
+        None if timer.correlation_id is None else id_bytes(timer.correlation_id),
+        timer.skipped,
     )
 
 
 def hidden_row(hidden: Hidden) -> Row:
     return hidden.seq, id_bytes(hidden.correlation_id), hidden.depth, hidden.due_at
+
+
+def call_row(call: Call) -> Row:
+    return (
+        id_bytes(call.id),
+        call.tenant,
+        id_bytes(call.run_id),
+        id_bytes(call.correlation_id),
+        call.agent,
+        call.model,
+        call.began_at,
+        *call.most,
+        *(call.taken or (None,) * len(Usage._fields)),
+        call.estimated,
+    )
+
+
+def ledger_row(ledger: Ledger) -> Row:
+    key = ledger.key
+    return (*ledger_key_row(key), key.ends_at, *ledger.spent, *ledger.reserved)
+
+
+def ledger_key_row(key: LedgerKey) -> Row:
+    """The first five of the LEDGER_COLUMNS."""
+    return (
+        key.scope,
+        id_bytes(key.subject) if key.scope in OF_THE_BOARD else key.subject,
+        key.agent,
+        key.per,
+        key.window,
+    )
+
+
+def _usage_text(usage: Usage | None) -> str | None:
+    return None if usage is None else orjson.dumps([*usage]).decode()
 
 
 def event_row(event: Event) -> Row:

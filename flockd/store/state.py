@@ -16,12 +16,14 @@ import orjson
 from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact import DEFAULT_TENANT, Artifact, Draft
 from flockd.domain.batch import Batch, BatchItem
+from flockd.domain.budget import Budgets
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import Event, EventKind
 from flockd.domain.moment import HOUR_MS, iso
-from flockd.domain.question import Question
+from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState, WaitReason
 from flockd.domain.timer import TimerProgress
+from flockd.store.accounts import Accounts
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.records import Consumption, Held, Hidden, KeyRecord, Pooled, PoolKey, Step
 
@@ -39,7 +41,7 @@ class Needs(NamedTuple):
     questions: tuple[str, ...] = ()
     """Ids, with their runs. The open questions of a run that waits for the answer come with it."""
     timers: tuple[str, ...] = ()
-    """Names."""
+    """Names; the correlations that they began last come with them."""
     hidden: tuple[int, ...] = ()
     """Seqs of artifacts that are to become visible."""
     pools: tuple[PoolKey, ...] = ()
@@ -48,6 +50,12 @@ class Needs(NamedTuple):
     """Waiting runs, and pools, that are due at this moment, with their correlations, at most DUE_PAGE of each."""
     open_page: OpenPage | None = None
     """A page of open runs, with their correlations, for recovery."""
+    calls_of: tuple[str, ...] = ()
+    """Runs, named as such too, of which a call of a language model is to begin: the ledgers in which it will stand."""
+    calls: tuple[str, ...] = ()
+    """Ids of calls that are over, with the ledgers in which they stand."""
+    lost_calls: bool = False
+    """At most DUE_PAGE open calls, with their ledgers and their runs, for recovery."""
 
 
 class OpenPage(NamedTuple):
@@ -103,6 +111,7 @@ class State:
         agents: Agents,
         limits: Limits,
         occupancy: Occupancy,
+        budgets: Budgets | None = None,
         on_death: OnDeath | None = None,
         fetch_pools: FetchPools = lambda _pools: None,
     ) -> None:
@@ -115,6 +124,8 @@ class State:
         self.agents = agents
         self.limits = limits
         self.occupancy = occupancy
+        self.accounts = Accounts(budgets or Budgets())
+        """Calls of language models, and what budgets have left."""
         self.on_death = on_death
         self.fetch_pools = fetch_pools
         """Loads what these pools hold in the middle of a group, for what no command could name before."""
@@ -128,6 +139,8 @@ class State:
         self.pools: dict[PoolKey, list[Pooled]] = {}
         """What each holds, by seq."""
         self.questions: dict[str, Question] = {}
+        self.asked: dict[str, Question] = {}
+        """By run: the only one that may be open."""
         self.timers: dict[str, TimerProgress] = {}
         self.batches: dict[str, Batch] = {}
         """By the id of their correlation."""
@@ -173,7 +186,8 @@ class State:
         self.cancelled_runs: list[str] = []
         self.exhausted: list[str] = []
         self.next_due: int | None = None
-        self.freed = False
+        self.freed: set[str] = set()
+        """Places at which one less works, and agents that were resumed."""
 
     @property
     def has_changes(self) -> bool:
@@ -185,6 +199,7 @@ class State:
             or self.steps
             or self.changed_batches
             or self.changed_timers
+            or self.accounts.has_changes
             or self.emptied
         )
 
@@ -197,7 +212,7 @@ class State:
         for changed in (
             self.correlations, self.runs, self.held, self.keys, self.changed_runs, self.changed_correlations,
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
-            self.failed_items, self.questions, self.changed_questions, self.changed_pauses, self.changed_batches,
+            self.failed_items, self.questions, self.asked, self.changed_questions, self.changed_pauses, self.changed_batches,
             self.changed_items, self.pools, self.pooled, self.to_settle, self.starts,
             self.hidden, self.newly_hidden, self.revealed,
         ):  # fmt: skip
@@ -213,7 +228,9 @@ class State:
             self.exhausted,
         ):
             appended.clear()
+        self.accounts.empty()
         self.occupancy.ready.clear()
+        self.occupancy.times.clear()
         self.occupancy.paused = frozenset()
 
     # -- the log --------------------------------------------------------------------------------------------
@@ -225,7 +242,7 @@ class State:
         *,
         run: Run | None = None,
         agent: str | None = None,
-        data: dict[str, Any] | None = None,
+        data: dict[str, Any] | orjson.Fragment | None = None,
         artifact: Artifact | None = None,
         place: Reserved | None = None,
     ) -> int:
@@ -274,7 +291,6 @@ class State:
             self._count_correlation(correlation, -1)
             correlation.round += 1
             correlation.round_outputs = correlation.round_errors = correlation.round_cancelled = 0
-            correlation.vtime = 0
             correlation.completed_at = None
             correlation.reason = None
         else:
@@ -322,13 +338,17 @@ class State:
         self.occupancy.paused = self.occupancy.paused | {agent} if paused else self.occupancy.paused - {agent}
         self.changed_pauses[agent] = paused
         self.emit_of_agent(EventKind.agent_paused if paused else EventKind.agent_resumed, agent)
-        self.freed = self.freed or not paused
+        if not paused:
+            self.freed.add(agent)
 
     def pause_run(self, run: Run, paused: bool) -> None:
-        """Take a ready run out of the queue, or put it back."""
+        """Take a ready run out of the queue; or take the pause from it: `start_or_queue` says what becomes of it."""
+        if paused:
+            self._leave_queue(run)
+        else:
+            self.occupancy.ready.add(run.place, +1)
         run.paused = paused
         self.changed_runs[run.id] = run
-        self.occupancy.ready.add(run.place, -1 if paused else +1)
 
     # -- runs -----------------------------------------------------------------------------------------------
 
@@ -358,12 +378,14 @@ class State:
                 self.release(run.place)
         correlation = self.correlations[run.correlation_id]
         if before is RunState.ready and not run.paused:
-            self.occupancy.ready.add(run.place, -1)
+            self._leave_queue(run)
         run.paused = to is RunState.ready and correlation.paused
         if to is RunState.running:
             self.occupancy.busy.add(run.place, +1)
         elif to is RunState.ready and not run.paused:
             self.occupancy.ready.add(run.place, +1)
+            if before is not RunState.running:  # else it has had its turn, and goes first
+                self._join_queue(run)
         if before in OPEN and to not in OPEN:
             correlation.open -= 1
             run.completed_at = self.now
@@ -382,7 +404,7 @@ class State:
     def release(self, place: str) -> None:
         """One less works at this place."""
         self.occupancy.busy.add(place, -1)
-        self.freed = True
+        self.freed.add(place)
 
     def start_or_queue(self, run: Run) -> None:
         """Claim a new, waiting or dead run at once where there is room, else leave it ready for the scheduler.
@@ -403,16 +425,29 @@ class State:
         ):
             self.claim(run)
             return
-        if run.state is not RunState.ready:
+        if run.state is RunState.ready:
+            self._join_queue(run)
+        else:
             self.move(run, RunState.ready)
         self.readied.append(run)
 
+    def _join_queue(self, run: Run) -> None:
+        """It comes after all that its correlation has in its lane, and after what others have there at their turn."""
+        run.vtime = self.occupancy.times.join((run.place, run.priority), run.correlation_id)
+
+    def _leave_queue(self, run: Run) -> None:
+        self.occupancy.ready.add(run.place, -1)
+        if run.vtime:
+            self.occupancy.times.leave((run.place, run.priority), run.correlation_id)
+            run.vtime = 0
+
     def claim(self, run: Run) -> None:
         """Take a ready or waiting run: raises its fence. `announce` writes its event."""
+        if run.crashes < SUSPECT_CRASHES:  # those start out of order
+            self.occupancy.times.advance((run.place, run.priority), run.vtime)
         self.move(run, RunState.running)
         run.fence += 1
         run.started_at = self.now
-        self.occupancy.clock = max(self.occupancy.clock, run.vtime)
         agent = self.agents[run.agent]
         if agent.rate is not None:
             self.occupancy.start(agent, self.clock)
@@ -465,8 +500,14 @@ class State:
 
     # -- questions ------------------------------------------------------------------------------------------
 
+    def know_question(self, question: Question) -> None:
+        self.questions[question.id] = question
+        if question.state is QuestionState.open:
+            self.asked[question.run_id] = question
+
     def put_question(self, question: Question) -> None:
-        self.questions[question.id] = self.changed_questions[question.id] = question
+        self.know_question(question)
+        self.changed_questions[question.id] = question
 
     # -- timers ---------------------------------------------------------------------------------------------
 

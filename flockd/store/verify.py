@@ -72,6 +72,12 @@ COUNTERS = (
         "'' AS c, count(*) AS found FROM runs WHERE state = 'completed' GROUP BY 1, 2, 3",
         "The count of runs that {0} completed in the hour {1}",
     ),
+    _recount(
+        "refused",
+        "SELECT tenant, json_extract(data, '$.scope') AS a, '' AS b, '' AS c, count(*) AS found FROM events "
+        "WHERE kind = 'budget.exceeded' GROUP BY 1, 2",
+        "The count of calls that did not fit into the budget of a {0}",
+    ),
     _Check(
         "SELECT what, ifnull(n, 0), found FROM (SELECT tenant, 'artifacts' AS what, count(*) AS found FROM "
         "artifacts GROUP BY tenant UNION ALL SELECT tenant, 'executions', count(*) FROM runs WHERE state = "
@@ -82,6 +88,10 @@ COUNTERS = (
 )
 
 CORRELATIONS = (
+    _Check(
+        "SELECT id, inherited_runs FROM correlations WHERE inherited_runs < 0 OR inherited_runs > 0 AND causes IS NULL",
+        "Correlation {0} inherits {1} runs, but nothing caused it.",
+    ),
     _Check(
         "SELECT id, c.runs, ifnull(r.runs, 0), c.open, ifnull(r.open, 0) + c.held_open, c.error_count, "
         "ifnull(r.dead, 0) FROM (SELECT *, (state = 'active' AND EXISTS (SELECT 1 FROM batches b "
@@ -209,6 +219,13 @@ QUESTIONS = (
 )
 
 TIMERS = (
+    _Check(
+        "SELECT t.name, t.skipped, count(e.seq) FROM timers t CROSS JOIN log LEFT JOIN (SELECT seq, "
+        "json_extract(data, '$.timer') AS timer FROM events WHERE kind = 'timer.skipped') AS e "
+        "ON e.timer = t.name AND e.seq >= t.since WHERE t.since >= log.complete_from GROUP BY t.name "
+        "HAVING t.skipped <> count(e.seq)",
+        "Timer {0} counts {1} skipped firings, but the log has {2}.",
+    ),
     _Check(
         "SELECT name, planned_at, due_at, fired, last_fired_at FROM timers WHERE (planned_at IS NULL) <> "
         "(due_at IS NULL) OR due_at < planned_at OR fired < 0 OR (fired > 0) <> (last_fired_at IS NOT NULL)",
@@ -362,7 +379,85 @@ LOG = (
     ),
 )
 
-CHECKS = (*LOG, *COUNTERS, *CORRELATIONS, *BATCHES, *POOLS, *HIDDEN, *QUESTIONS, *TIMERS, *ARTIFACTS, *RUNS)
+_TAKEN = "sum(requests), sum(input_tokens), sum(output_tokens), sum(cost), sum(ms)"
+
+
+def _resum(table: str, key: str, real_key: str, sentence: str) -> _Check:
+    """A table of sums against the calls that were sent."""
+    return _Check(
+        f"SELECT {key} FROM (SELECT {key}, 1 AS sign, requests, input_tokens, output_tokens, cost, ms FROM {table} "
+        f"UNION ALL SELECT {real_key}, -1, {_TAKEN} FROM calls WHERE requests > 0 GROUP BY {real_key}) "
+        f"GROUP BY {key} HAVING sum(sign * requests) <> 0 OR sum(sign * input_tokens) <> 0 "
+        "OR sum(sign * output_tokens) <> 0 OR sum(sign * cost) <> 0 OR sum(sign * ms) <> 0",
+        sentence,
+    )
+
+
+def _usage_of(table: str, column: str, noun: str) -> _Check:
+    """What its calls took, on each row of `table`, which a column of the calls names."""
+    return _Check(
+        f"SELECT t.id, t.usage, c.usage FROM {table} t LEFT JOIN (SELECT {column}, json_array({_TAKEN}) AS usage "
+        f"FROM calls WHERE requests > 0 GROUP BY {column}) AS c ON c.{column} = t.id WHERE t.usage IS NOT c.usage",
+        noun + " {0} says that its calls took {1}, but they took {2}.",
+    )
+
+
+def _ledger(scope: str, subject: str) -> _Check:
+    """The ledgers of a scope against the calls of their subjects, which a column names."""
+    return _Check(
+        "SELECT scope, subject, began_at, told, real FROM (SELECT l.scope, l.subject, l.began_at, "
+        "json_array(spent_requests, spent_tokens, spent_cost, reserved_requests, reserved_tokens, reserved_cost) "
+        "AS told, json_array(ifnull(sum(requests), 0), ifnull(sum(input_tokens + output_tokens), 0), "
+        "ifnull(sum(cost), 0), count(c.id) FILTER (WHERE requests IS NULL), "
+        "ifnull(sum(input_most + output_most) FILTER (WHERE requests IS NULL), 0), "
+        "ifnull(sum(cost_most) FILTER (WHERE requests IS NULL), 0)) AS real "
+        f"FROM ledgers l LEFT JOIN calls c ON c.{subject} = l.subject AND (l.agent = '' OR c.agent = l.agent) "
+        "AND c.began_at >= l.began_at AND (l.ends_at IS NULL OR c.began_at < l.ends_at) "
+        f"WHERE l.scope = '{scope}' GROUP BY l.scope, l.subject, l.agent, l.per, l.began_at) WHERE told <> real",
+        "The ledger of {0} {1} from {2} on says {3}, but its calls come to {4}.",
+    )
+
+
+USAGE = (
+    _Check(
+        "SELECT id FROM calls WHERE (requests IS NULL) <> (input_tokens IS NULL) OR (requests IS NULL) <> "
+        "(output_tokens IS NULL) OR (requests IS NULL) <> (cost IS NULL) OR (requests IS NULL) <> (ms IS NULL) "
+        "OR (requests IS NULL AND estimated)",
+        "Call {0} is neither open nor settled.",
+    ),
+    _resum(
+        "usage",
+        "tenant, agent, model",
+        "tenant, agent, model",
+        "What calls of {2} by {1} took is not what their sum says.",
+    ),
+    _resum(
+        "usage_hours",
+        "tenant, hour, agent, model",
+        "tenant, began_at - began_at % 3600000, agent, model",
+        "What calls of {3} by {2} took in the hour from {1} on is not what their sum says.",
+    ),
+    _usage_of("runs", "run", "Run"),
+    _usage_of("correlations", "correlation", "Correlation"),
+    _ledger("run", "run"),
+    _ledger("correlation", "correlation"),
+    _ledger("agent", "agent"),
+    _ledger("tenant", "tenant"),
+)
+
+CHECKS = (
+    *LOG,
+    *COUNTERS,
+    *CORRELATIONS,
+    *BATCHES,
+    *POOLS,
+    *HIDDEN,
+    *QUESTIONS,
+    *TIMERS,
+    *ARTIFACTS,
+    *RUNS,
+    *USAGE,
+)
 
 
 def verify_path(path: Path) -> list[str]:

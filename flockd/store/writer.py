@@ -21,8 +21,11 @@ from typing import Any, NamedTuple
 
 from flockd.domain.agent import Agents
 from flockd.domain.artifact import Artifact
+from flockd.domain.budget import Budgets
 from flockd.domain.event import Event
+from flockd.domain.identity import id_text
 from flockd.domain.moment import now_ms
+from flockd.domain.priority import Priority
 from flockd.domain.run import Run
 from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
 from flockd.store.apply import apply
@@ -70,8 +73,8 @@ class Committed(NamedTuple):
     """Ids of correlations that a limit must end."""
     next_due: int | None
     """The earliest wake-up among the runs that began to wait."""
-    freed: bool
-    """A place of some agent became free."""
+    freed: set[str]
+    """Places at which one less works, and agents that were resumed."""
     emptied_from: int | None
     """Where the board was emptied: the seq from which on the log is complete."""
     commands: int
@@ -125,6 +128,7 @@ class Writer:
         queue_max_commands: int = 4096,
         min_free_bytes: int = 0,
         wal_max_bytes: int = 64 << 20,
+        budgets: Budgets | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self.occupancy = Occupancy()
@@ -135,6 +139,7 @@ class Writer:
         self._wal_path = path.with_name(path.name + "-wal")
         self._agents = agents
         self._limits = limits
+        self._budgets = budgets or Budgets()
         self._on_commit = on_commit
         self._on_fatal = on_fatal
         self._group_max = group_max_commands
@@ -171,10 +176,11 @@ class Writer:
         for agent, at, n in self._connection.execute("SELECT agent, at, n FROM starts ORDER BY at"):
             for _ in range(n):
                 self.occupancy.started_before(agent, at)
-        oldest = self._connection.execute(
-            "SELECT min(vtime) FROM runs WHERE state = 'ready' AND NOT paused"
-        ).fetchone()[0]
-        self.occupancy.clock = oldest or 0
+        for place, priority, correlation, *queue in self._connection.execute(
+            "SELECT place, priority, correlation, count(*), min(vtime), max(vtime) FROM runs INDEXED BY runs_ready "
+            "WHERE state = 'ready' AND NOT paused AND vtime > 0 GROUP BY place, priority, correlation"
+        ):
+            self.occupancy.times.seed((place, Priority(priority)), id_text(correlation), *queue)
         self.occupancy.commit()
 
     @property
@@ -311,6 +317,7 @@ class Writer:
             agents=self._agents,
             limits=self._limits,
             occupancy=self.occupancy,
+            budgets=self._budgets,
             on_death=self.on_death,
             fetch_pools=lambda pools: fetch_pools(self._connection, self._cache, state, pools),
         )
@@ -463,7 +470,10 @@ def _committed(state: State, commands: int, seconds: float) -> Committed:
     return Committed(
         state.events,
         started,
-        [ReadyRun(run.id, run.place, run.priority, run.vtime, run.ord, run.crashes) for run in state.readied],
+        [
+            ReadyRun(run.id, run.place, run.priority, run.vtime, run.ord, run.crashes, run.correlation_id)
+            for run in state.readied
+        ],
         state.cancelled_runs,
         state.exhausted,
         state.next_due,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from flockd.board.board import Board
 from flockd.domain.question import Question, QuestionState
+from flockd.domain.usage import Most, Usage
 from flockd.engines.memory import Asked, RunSuperseded
 from flockd.errors import Unavailable
 from flockd.supervisor.work import Work, storable
@@ -36,19 +38,43 @@ class RunMemory:
             self._steps = await self._board.reads.steps(self._work.run.id)
         return self._steps.get(name)
 
-    async def record(self, name: str, value: bytes) -> None:
+    async def record(self, name: str, value: bytes, *, tool: bytes | None = None) -> None:
+        self._check_size(name, value)
+        await self._store(lambda: self._board.record_step(self._work.run, name, value, tool))
+
+    async def tell_tool(self, data: bytes) -> None:
+        await self._store(lambda: self._board.tell_tool(self._work.run, data))
+
+    async def _store(self, verb: Callable[[], Awaitable[bool]]) -> None:
+        """What has happened is worth waiting for a disk that is full. Raises RunSuperseded."""
+        while True:
+            try:
+                stored = await verb()
+                break
+            except Unavailable:
+                await asyncio.sleep(_STORE_RETRY_SECONDS)
+        if not stored:
+            raise RunSuperseded
+
+    async def begin_call(self, model: str, most: Most) -> str:
+        return await self._work.calls.begin(model, most)
+
+    async def end_call(
+        self, call_id: str, usage: Usage | None, *, step: tuple[str, bytes] | None = None
+    ) -> None:
+        try:
+            if step is not None:
+                self._check_size(*step)
+        except ValueError:
+            await self._work.calls.end(call_id, usage, None)
+            raise
+        await self._work.calls.end(call_id, usage, step)
+
+    def _check_size(self, name: str, value: bytes) -> None:
         if len(value) > self._value_bytes:
             raise ValueError(
                 f"the step {name!r} returned {len(value)} bytes; limits.output_bytes is {self._value_bytes}"
             )
-        while True:  # the effect has happened: its record is worth waiting for a disk that is full
-            try:
-                recorded = await self._board.record_step(self._work.run, name, value)
-                break
-            except Unavailable:
-                await asyncio.sleep(_STORE_RETRY_SECONDS)
-        if not recorded:
-            raise RunSuperseded
 
     async def ask(self, key: str, text: str, schema: bytes, timeout_seconds: float | None) -> Asked | None:
         _use(self._keys, key, "question")

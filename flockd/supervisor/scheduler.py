@@ -1,71 +1,104 @@
 """Which ready runs start next. Pure: no clock, no waiting, no I/O.
 
-Memory holds a window of each lane (one place, one priority class); the rest of the lane stays in the table, and is read
-a page at a time as the window empties. So ten thousand runs of one capped agent hide nobody else's.
+Runs queue in lanes, one for each priority class at each place. Memory holds a window of each lane; the rest stays in
+the table, and is read a page at a time as the window empties. A lane that may start nothing now stands aside, and costs
+nothing, until `freed` names its place or its agent.
 
-Between classes: while better work is ready, fifteen of sixteen picks are of the best class, and one is of the lowest.
-Between correlations of one class: each run of a correlation gets a virtual start time one after its last one's, and not
-before that of the run claimed last. So where every place has room, the first run of a correlation waits for at most
-two of each other correlation, however many of those are ready.
+**Between classes**, while better work is ready and may start, fifteen of sixteen picks are of the best class, and one
+is of the lowest.
+
+**In a lane** the order was fixed when the runs became ready (see store/virtual_time.py). A run whose correlation has
+nothing else in its lane starts after at most two runs of each other correlation there, however many of them wait, how
+long the lane was held up and whatever happened elsewhere. Besides those, only what was already chosen when it became
+ready starts before it, and what a restart took back; and as many more of each other correlation as a single `take`
+started in this lane.
+
+**Between lanes**, where the places in all are what is scarce, correlations take turns, in each class. In its turn a
+correlation has the head of a lane started in which it waits: its own run, or the one that is before it. All agents with
+a rate take part as one member each, within which their correlations take turns; and what is not in a window yet has
+one turn for all of it. So where n is the most members that there are at once, a correlation whose only run is at an
+agent without a rate, and stands behind k others in the window of a lane that has room, starts within (k + 1) * n picks
+of its class: however many runs the others have, and at however many places.
 """
 
 from __future__ import annotations
 
-import heapq
-from bisect import insort
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Container, Iterable
+from typing import Protocol
 
+from flockd.domain.agent import agent_at
 from flockd.domain.priority import Priority
 from flockd.domain.run import SUSPECT_CRASHES
 from flockd.store.reads import ReadyRun
 from flockd.store.reads.base import PAGE_MAX
+from flockd.supervisor.lane import Lane, LaneKey
+from flockd.supervisor.turns import Turns
 
 LOWEST_EVERY = 16
 """One pick in so many takes the head of the lowest class, so that it moves too."""
 
-Room = Callable[[str], int]
-"""How many more may start at a place."""
-
-LaneKey = tuple[str, Priority]
-
 SUSPECTS: LaneKey = ("", Priority.critical)
 """The lane of all suspects, so that they hide nobody while they start one at a time."""
+
+
+class Room(Protocol):
+    """What may start now."""
+
+    def of(self, agent: str) -> int:
+        """How many more runs of an agent may start, at all of its places; 0 while it is paused."""
+        ...
+
+    def at(self, place: str) -> int:
+        """How many more runs may start at a place, by what works there."""
+        ...
 
 
 def _lane_of(run: ReadyRun) -> LaneKey:
     return SUSPECTS if run.crashes >= SUSPECT_CRASHES else (run.place, run.priority)
 
 
-def _order(run: ReadyRun) -> tuple[int, int]:
-    return run.vtime, run.ord
+class _Gate:
+    """An agent with a rate. Its lanes have turns among themselves, so that all of them can stand aside at once."""
+
+    def __init__(self) -> None:
+        self.open = True
+        self.turns: dict[Priority, Turns[Lane]] = {priority: Turns() for priority in Priority}
 
 
-class _Lane:
-    """The window of the ready runs of one class at one place."""
+class _Budget:
+    """What is left of the room for one agent and at one place, pick by pick."""
 
-    __slots__ = ("arrived", "complete", "pushed", "refilling", "window")
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self._started_of: Counter[str] = Counter()
+        self._started_at: Counter[str] = Counter()
 
-    def __init__(self, *, complete: bool) -> None:
-        self.window: list[ReadyRun] = []
-        """In order; the smallest of the lane."""
-        self.complete = complete
-        """Whether the window is the whole lane."""
-        self.pushed: ReadyRun | None = None
-        """The head that stands in the heap of its class."""
-        self.refilling = False
-        self.arrived: list[ReadyRun] = []
-        """What became ready while a page was being read: the page may or may not have it."""
+    def of(self, agent: str) -> int:
+        return self.room.of(agent) - self._started_of[agent]
+
+    def at(self, place: str) -> int:
+        return self.room.at(place) - self._started_at[place]
+
+    def has_room(self, place: str) -> bool:
+        return self.of(agent_at(place)) > 0 and self.at(place) > 0
+
+    def start(self, place: str) -> None:
+        self._started_of[agent_at(place)] += 1
+        self._started_at[place] += 1
 
 
 class Scheduler:
-    """The lanes that have work, and the order in which it starts."""
+    """The lanes that have work, and the order in which it starts.
 
-    def __init__(self, *, window: int) -> None:
+    `rated`: the agents that have a rate. Of any other agent, any number of runs may start or none (`Room.of`).
+    """
+
+    def __init__(self, *, window: int, rated: Container[str] = ()) -> None:
         self.window = min(window, PAGE_MAX)
-        self._lanes: dict[LaneKey, _Lane] = {}
-        self._heads: dict[Priority, list[tuple[int, int, str]]] = {priority: [] for priority in Priority}
-        """Heads of lanes as (vtime, ord, place); an entry that is no longer a head is skipped when it surfaces."""
+        self._rated = rated
         self._picks = 0
+        self.clear()
 
     @property
     def has_work(self) -> bool:
@@ -73,130 +106,215 @@ class Scheduler:
 
     def clear(self) -> None:
         """Forget everything: the board was emptied."""
-        self._lanes.clear()
-        for heads in self._heads.values():
-            heads.clear()
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._hungry: dict[LaneKey, Lane] = {}
+        """Lanes of which a page is needed, and may be of use."""
+        self._aside: dict[str, list[Lane]] = {}
+        """By what each waits for, a place or an agent: lanes that may start nothing now."""
+        self._gates: dict[str, _Gate] = {}
+        self._turns: dict[Priority, Turns[Lane]] = {priority: Turns() for priority in Priority}
+
+    # -- what is told -----------------------------------------------------------------------------------------
 
     def open_lane(self, place: str, priority: Priority) -> None:
         """There are ready runs in the table that nobody told of: a page of them will be asked for."""
-        self._lanes.setdefault((place, priority), _Lane(complete=False)).complete = False
+        lane = self._lane((place, priority), complete=False)
+        self._withdraw(lane)
+        lane.complete = False
+        self._settle(lane)
 
     def put_back(self, run: ReadyRun) -> None:
         """A run that was taken could not be claimed: it has ended, or the table still has it."""
-        key = _lane_of(run)
-        self.open_lane(*key)
-        lane = self._lanes[key]
-        lane.window.clear()  # the page that is read next has it in its place
-        lane.pushed = None
+        lane = self._lane(_lane_of(run), complete=False)
+        self._withdraw(lane)
+        lane.fill((), complete=False)  # the page that is read next has it in its place
+        self._settle(lane)
+        self.freed(run.place)  # whoever stood aside for it may have stood aside for nothing
 
     def add(self, run: ReadyRun) -> None:
         """A run became ready."""
-        lane = self._lanes.setdefault(_lane_of(run), _Lane(complete=True))
+        lane = self._lane(_lane_of(run), complete=True)
         if lane.refilling:
             lane.arrived.append(run)
-        elif lane.complete or (lane.window and _order(run) < _order(lane.window[-1])):
-            self._insert(lane, run)
+        elif lane.belongs(run):
+            if lane.insert(run) and lane.stands:
+                self._join(lane, run.correlation_id)
+            if len(lane.window) > 2 * self.window:
+                self._withdraw(lane)
+                lane.fill(lane.window[: self.window], complete=False)
+            self._settle(lane)
 
-    def _insert(self, lane: _Lane, run: ReadyRun) -> None:
-        insort(lane.window, run, key=_order)
-        if len(lane.window) > 2 * self.window:
-            del lane.window[self.window :]
-            lane.complete = False
+    def freed(self, name: str) -> None:
+        """This place, or this agent, may start more than it did: what stood aside for it is looked at again."""
+        for lane in self._aside.pop(name, ()):
+            lane.aside = False
+            self._settle(lane)
+        gate = self._gates.get(name)
+        if gate is not None and not gate.open:
+            self._open(gate)
+
+    def look_again(self) -> None:
+        """Anything may start more than it did."""
+        for name in [*self._aside, *self._gates]:
+            self.freed(name)
+
+    # -- pages ------------------------------------------------------------------------------------------------
 
     def wanted(self, room: Room) -> list[LaneKey]:
         """The lanes whose next page is to be read: nothing left in memory, more in the table, and room to start it.
 
         Each is to be answered with `refill`.
         """
-        wanted = [
-            key
-            for key, lane in self._lanes.items()
-            if not lane.window and not lane.complete and not lane.refilling
-            if key == SUSPECTS or room(key[0]) > 0
-        ]
-        for key in wanted:
-            self._lanes[key].refilling = True
+        wanted = []
+        for lane in self._hungry.values():
+            if lane.key != SUSPECTS and room.of(lane.agent) <= 0:
+                self._stand_aside(lane, lane.agent)
+            elif lane.key != SUSPECTS and room.at(lane.place) <= 0:
+                self._stand_aside(lane, lane.place)
+            else:
+                lane.refilling = True
+                wanted.append(lane.key)
+        self._hungry.clear()
         return wanted
 
     def refill(self, place: str, priority: Priority, page: Iterable[ReadyRun], *, complete: bool) -> None:
         """The first runs of a lane, read after it was wanted; `complete` where the table has no more."""
         lane = self._lanes.get((place, priority))
-        if lane is None or not lane.refilling:
-            return
-        lane.refilling = False
-        by_id = {run.run_id: run for run in page}
-        last = max(map(_order, by_id.values()), default=None)
-        for run in lane.arrived:
-            if complete or (last is not None and _order(run) < last):
-                by_id.setdefault(run.run_id, run)
-        lane.arrived = []
-        lane.complete = complete
-        lane.window = sorted(by_id.values(), key=_order)
-        if not lane.window and lane.complete:
-            del self._lanes[place, priority]
+        if lane is not None and lane.refilling:
+            lane.refill(page, complete=complete)
+            self._settle(lane)
+
+    # -- picks ------------------------------------------------------------------------------------------------
 
     def take(self, room: Room, total: int, *, suspect_works: bool) -> list[ReadyRun]:
         """The runs to start now, in order, at most `total`; they leave the lanes.
 
-        Best class first, in a class by virtual start time; one pick in sixteen the lowest class. At most one suspect,
-        and none while one works.
+        Best class first, one pick in sixteen the lowest class. At most one suspect, and none while one works.
         """
+        budget, spent = _Budget(room), list[_Gate]()
         taken: list[ReadyRun] = []
-        used: dict[str, int] = {}
-
-        def has_room(place: str) -> bool:
-            return room(place) - used.get(place, 0) > 0
-
-        if not suspect_works and total > 0 and (suspect := self._pop_suspect(has_room)) is not None:
-            used[suspect.place] = 1
+        if not suspect_works and total > 0 and (suspect := self._pick_suspect(budget)) is not None:
             taken.append(suspect)
-        for (place, priority), lane in self._lanes.items():
-            if (place, priority) != SUSPECTS and has_room(place):
-                self._push_head(place, priority, lane)
         while len(taken) < total:
             lowest = (self._picks + 1) % LOWEST_EVERY == 0
-            run = None
             for priority in sorted(Priority, reverse=lowest):
-                run = self._pop(priority, has_room)
+                run = self._pick(priority, budget, spent)
                 if run is not None:
                     break
-            if run is None:
+            else:
                 break
             self._picks += 1
-            used[run.place] = used.get(run.place, 0) + 1
             taken.append(run)
+        for gate in spent:
+            self._open(gate)
         return taken
 
-    def _pop_suspect(self, has_room: Callable[[str], bool]) -> ReadyRun | None:
+    def _pick_suspect(self, budget: _Budget) -> ReadyRun | None:
         lane = self._lanes.get(SUSPECTS)
-        run = next((run for run in lane.window if has_room(run.place)), None) if lane else None
-        if lane is not None and run is not None:
-            lane.window.remove(run)
-            if not lane.window and lane.complete:
-                del self._lanes[SUSPECTS]
-        return run
-
-    def _pop(self, priority: Priority, has_room: Callable[[str], bool]) -> ReadyRun | None:
-        """The first head of a class whose agent has room; heads without room leave the heap until the next `take`."""
-        heads = self._heads[priority]
-        while heads:
-            _, ord_, place = heapq.heappop(heads)
-            lane = self._lanes.get((place, priority))
-            if lane is None or lane.pushed is None or lane.pushed.ord != ord_:
-                continue
-            lane.pushed = None
-            if lane.window[0].ord != ord_:  # a smaller one came meanwhile
-                self._push_head(place, priority, lane)
-            elif has_room(place):
-                run = lane.window.pop(0)
-                if lane.window or not lane.complete or lane.refilling:
-                    self._push_head(place, priority, lane)
-                else:
-                    del self._lanes[place, priority]
+        if lane is None:
+            return None
+        for index, run in enumerate(lane.window):
+            if budget.has_room(run.place):
+                lane.pop(index)
+                self._settle(lane)
+                budget.start(run.place)
                 return run
         return None
 
-    def _push_head(self, place: str, priority: Priority, lane: _Lane) -> None:
-        if lane.window and lane.pushed is not lane.window[0]:
-            lane.pushed = lane.window[0]
-            heapq.heappush(self._heads[priority], (lane.pushed.vtime, lane.pushed.ord, place))
+    def _pick(self, priority: Priority, budget: _Budget, spent: list[_Gate]) -> ReadyRun | None:
+        """The head of the lane whose turn it is in a class. Those that come first and have no room stand aside.
+
+        `spent` gets the agents whose rate lets no more start than this `take` has started.
+        """
+        turns = self._turns[priority]
+        while (lane := turns.next()) is not None:
+            if budget.of(lane.agent) <= 0:
+                gate = self._gates.get(lane.agent)
+                if gate is None:
+                    self._stand_aside(lane, lane.agent)
+                    continue
+                self._close(gate)
+                if budget.room.of(lane.agent) > 0:
+                    spent.append(gate)
+            elif budget.at(lane.place) <= 0:
+                self._stand_aside(lane, lane.place)
+            else:
+                turns.over()
+                budget.start(lane.place)
+                return self._start_head(lane)
+        return None
+
+    def _start_head(self, lane: Lane) -> ReadyRun:
+        run, was_last = lane.pop()
+        if was_last:
+            self._leave(lane, run.correlation_id)
+        if not lane.window:
+            self._withdraw(lane)
+            self._settle(lane)
+        return run
+
+    # -- where a lane stands ------------------------------------------------------------------------------------
+
+    def _lane(self, key: LaneKey, *, complete: bool) -> Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key, complete=complete)
+            if lane.agent in self._rated:
+                self._gates.setdefault(lane.agent, _Gate())
+        return lane
+
+    def _settle(self, lane: Lane) -> None:
+        """A lane goes where it belongs, by what it has."""
+        if lane.aside or lane.refilling or lane.stands:
+            return
+        if not lane.window:
+            if lane.complete:
+                del self._lanes[lane.key]
+                self._hungry.pop(lane.key, None)
+            else:
+                self._hungry[lane.key] = lane
+        elif lane.key != SUSPECTS:
+            lane.stands = True
+            for member in lane.members:
+                self._join(lane, member)
+
+    def _withdraw(self, lane: Lane) -> None:
+        """Out of the turns: what it has is about to change, or it may start nothing. `_settle` ends this."""
+        if lane.stands:
+            lane.stands = False
+            for member in lane.members:
+                self._leave(lane, member)
+
+    def _stand_aside(self, lane: Lane, name: str) -> None:
+        self._withdraw(lane)
+        lane.aside = True
+        self._aside.setdefault(name, []).append(lane)
+
+    def _join(self, lane: Lane, member: str) -> None:
+        turns, gate = self._turns[lane.priority], self._gates.get(lane.agent)
+        if gate is None:
+            turns.join(member, lane)
+        else:
+            gate.turns[lane.priority].join(member, lane)
+            if gate.open:
+                turns.admit(gate, gate.turns[lane.priority])
+
+    def _leave(self, lane: Lane, member: str) -> None:
+        turns, gate = self._turns[lane.priority], self._gates.get(lane.agent)
+        if gate is None:
+            turns.leave(member, lane)
+        else:
+            gate.turns[lane.priority].leave(member, lane)
+            if not gate.turns[lane.priority]:
+                turns.dismiss(gate)
+
+    def _open(self, gate: _Gate) -> None:
+        gate.open = True
+        for priority, turns in gate.turns.items():
+            if turns:
+                self._turns[priority].admit(gate, turns)
+
+    def _close(self, gate: _Gate) -> None:
+        gate.open = False
+        for turns in self._turns.values():
+            turns.dismiss(gate)

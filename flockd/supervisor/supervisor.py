@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from flockd.board.board import Board
 from flockd.domain.agent import agent_at
@@ -21,11 +21,15 @@ from flockd.engines.outside import Outside
 from flockd.errors import FlockdError, Unavailable
 from flockd.store.occupancy import Occupancy
 from flockd.store.writer import Committed, Started
+from flockd.supervisor.calls import Calls
+from flockd.supervisor.rooms import Rooms
 from flockd.supervisor.runner import Runner
-from flockd.supervisor.scheduler import SUSPECTS, Room, Scheduler
+from flockd.supervisor.scheduler import SUSPECTS, Scheduler
 from flockd.supervisor.work import Work
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RELEASE_RETRY_SECONDS = 0.5
 """How long a place that could not be freed waits before it is tried again."""
@@ -61,7 +65,9 @@ class Supervisor:
         self._idempotency_ms = idempotency_ms
         self._tell_live = tell_live
         self._clock = clock
-        self._scheduler = Scheduler(window=lane_window)
+        rated = frozenset(agent.name for agent in board.agents.values() if agent.rate is not None)
+        self._scheduler = Scheduler(window=lane_window, rated=rated)
+        self._rooms = Rooms(occupancy, board.agents, self._expect)
         self._runner = Runner(
             board,
             engines,
@@ -73,10 +79,11 @@ class Supervisor:
         )
         self._works: dict[str, Work] = {}
         self._abandoned = 0
+        self._has_sorted_ledgers = False
         self._room = asyncio.Event()
         self._alarm = asyncio.Event()
         self._due_at: int | None = None
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[Any]] = set()
         self._returning = False
         """Past the grace: what is still claimed goes straight back to the queue."""
         self._idle = asyncio.Event()
@@ -94,6 +101,15 @@ class Supervisor:
         """Runs whose engine works now."""
         return len(self._works)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an engine works, or something of the supervisor's own is on its way to the board."""
+        return bool(self._works or self._chores)
+
+    def look_at_clock(self) -> None:
+        """The clock was moved: what is due by it is woken now."""
+        self._alarm.set()
+
     def live_text(self, run_id: str) -> str | None:
         """The end of what a running run has written; asked from the writer's thread too."""
         work = self._works.get(run_id)
@@ -108,6 +124,9 @@ class Supervisor:
             True  # what an end lets begin here must not look like a run of the last process
         )
         try:
+            if not self._has_sorted_ledgers:  # later ones have begun here
+                await self._board.sort_ledgers()
+                self._has_sorted_ledgers = True
             await self._board.take_back()
         finally:
             self._occupancy.closed = False
@@ -130,7 +149,7 @@ class Supervisor:
         self.tasks = [
             loop.create_task(self._schedule(), name="supervisor: schedule"),
             loop.create_task(self._watch_the_clock(), name="supervisor: clock"),
-            loop.create_task(self._forget_old_keys(), name="supervisor: keys"),
+            loop.create_task(self._forget_what_is_over(), name="supervisor: forget"),
         ]
         self._room.set()
         self._alarm.set()
@@ -195,6 +214,8 @@ class Supervisor:
                 self._cancel(self._works[run_id])
         for run in committed.readied:
             self._scheduler.add(run)
+        for name in committed.freed:
+            self._scheduler.freed(name)
         if (committed.readied or committed.freed) and self._scheduler.has_work:
             self._room.set()
         self._expect(committed.next_due)
@@ -212,6 +233,7 @@ class Supervisor:
         work = Work(
             run,
             self._board.agents[run.agent],
+            calls=Calls(self._board, run, chore=self._chore, clock=self._clock),
             loop=asyncio.get_running_loop(),
             text_bytes=self._output_bytes,
             tell_live=self._tell_live,
@@ -243,6 +265,7 @@ class Supervisor:
         try:
             given_back = await self._runner.work(work, started.inputs)
         finally:
+            work.calls.close()
             if self._works.get(work.run.id) is work:
                 del self._works[work.run.id]
             if not self._works:
@@ -288,9 +311,13 @@ class Supervisor:
         while True:
             await self._room.wait()
             self._room.clear()
-            await self._refill(self._room_now())
+            for agent in self._rooms.renewed(self._clock()):
+                self._scheduler.freed(agent)
+            await self._refill()
             total = self._running - self._occupancy.busy.total
-            picks = self._scheduler.take(self._room_now(), total, suspect_works=self._suspect_works())
+            picks = self._scheduler.take(
+                self._rooms.now(self._clock()), total, suspect_works=self._suspect_works()
+            )
             if not picks:
                 continue
             try:
@@ -305,28 +332,12 @@ class Supervisor:
             if self._scheduler.has_work:
                 self._room.set()
 
-    def _room_now(self) -> Room:
-        """What may start in this pass; what an agent allows is asked once for all of its places."""
-        now = self._clock()
-        allowed: dict[str, int] = {}
-
-        def room(place: str) -> int:
-            agent = self._board.agents.get(agent_at(place))
-            if agent is None:
-                return 0
-            if agent.name not in allowed:
-                self._expect(self._occupancy.free_again_at(agent, now))
-                allowed[agent.name] = self._occupancy.allowed(agent, now)
-            return min(allowed[agent.name], agent.max_concurrency - self._occupancy.busy[place])
-
-        return room
-
     def _suspect_works(self) -> bool:
         return any(work.run.crashes >= SUSPECT_CRASHES for work in self._works.values())
 
-    async def _refill(self, room: Room) -> None:
+    async def _refill(self) -> None:
         reads, window = self._board.reads, self._scheduler.window
-        for lane in self._scheduler.wanted(room):
+        for lane in self._scheduler.wanted(self._rooms.now(self._clock())):
             page = await (
                 reads.ready_suspects(window) if lane == SUSPECTS else reads.ready_page(*lane, window)
             )
@@ -334,10 +345,15 @@ class Supervisor:
 
     async def _watch_the_clock(self) -> None:
         """Wake waiting runs, and fire timers, when they are due; or when the clock was set back."""
-        looked_at = self._clock()
+        looked_at, loop = self._clock(), asyncio.get_running_loop()
+        looked_again_at = loop.time()
         while True:
             self._alarm.clear()
             now = self._clock()
+            if now < looked_at or loop.time() >= looked_again_at + CLOCK_LOOK_SECONDS:
+                looked_again_at = loop.time()
+                self._scheduler.look_again()  # rates go by the clock; and a word that was lost costs no more than this
+                self._room.set()
             if now < looked_at or (self._due_at is not None and self._due_at <= now):
                 self._room.set()  # a rate may let one more start
                 self._due_at = None  # what begins to wait from here on is told
@@ -364,24 +380,26 @@ class Supervisor:
             except TimeoutError:
                 pass
 
-    async def _forget_old_keys(self) -> None:
-        """Delete idempotency records that are older than they are kept, a page at a time."""
+    async def _forget_what_is_over(self) -> None:
+        """Delete idempotency records older than they are kept, and ledgers of windows that have ended, in pages."""
         while True:
             older_than = self._clock() - self._idempotency_ms
             try:
                 while digests := await self._board.reads.old_keys(older_than):
                     await self._board.free_old_keys(digests, older_than)
+                await self._board.forget_ledgers(self._clock())
             except FlockdError as error:
-                log.warning("old idempotency keys stay for now: %s", error)
+                log.warning("old idempotency keys and ledgers stay for now: %s", error)
             await asyncio.sleep(3600)
 
-    def _chore(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _chore(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """A small piece of work of our own, named, kept and looked at."""
         task = asyncio.get_running_loop().create_task(work, name=f"supervisor: {name}")
         self._chores.add(task)
         task.add_done_callback(self._chore_ended)
+        return task
 
-    def _chore_ended(self, task: asyncio.Task[None]) -> None:
+    def _chore_ended(self, task: asyncio.Task[Any]) -> None:
         self._chores.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("a chore failed (%s): %r", task.get_name(), error)

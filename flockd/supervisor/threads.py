@@ -1,4 +1,4 @@
-"""Threads for engines that block: one daemon thread per run, never the default executor.
+"""Threads for engines that block: daemon threads of the run's own, never the default executor.
 
 The default executor also resolves names, and is joined at exit: one blocked agent would hold up both.
 """
@@ -14,12 +14,13 @@ from typing import Any
 
 
 class RunThreads:
-    """The thread of one run, if its engine asked for one."""
+    """The threads of one run, if its engine asked for any: one for a function, one for each tool that blocks."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._running = 0
         self.ended: asyncio.Future[None] | None = None
-        """Done when the thread has ended, whatever became of the run; None where there was none."""
+        """Done when all that were started have ended, whatever became of the run; None where there was none."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -27,18 +28,22 @@ class RunThreads:
 
     @property
     def alive(self) -> bool:
-        return self.ended is not None and not self.ended.done()
+        return self._running > 0
 
     def start(self, work: Callable[[], Any], name: str) -> Awaitable[Any]:
         """Run `work` in a thread of its own and await its result; cancelling the waiter does not stop the thread."""
         loop = self._loop
         result: asyncio.Future[Any] = loop.create_future()
-        ended: asyncio.Future[None] = loop.create_future()
-        self.ended = ended
+        if self.ended is None or self.ended.done():
+            self.ended = loop.create_future()
+        ended = self.ended
+        self._running += 1
         context = contextvars.copy_context()
 
         def settle(value: Any, error: BaseException | None) -> None:
-            ended.set_result(None)
+            self._running -= 1
+            if not self._running:
+                ended.set_result(None)
             if result.done():
                 return
             if error is None:

@@ -12,6 +12,7 @@ from flockd.domain.agent import Agent
 from flockd.domain.event import Event, EventKind
 from flockd.domain.moment import now_ms
 from flockd.domain.run import Run
+from flockd.supervisor.calls import Calls
 from flockd.supervisor.threads import RunThreads
 
 PROGRESS_SECONDS = 1.0
@@ -41,6 +42,7 @@ class Work:
         run: Run,
         agent: Agent,
         *,
+        calls: Calls,
         loop: asyncio.AbstractEventLoop,
         text_bytes: int,
         tell_live: Callable[[Event], None],
@@ -49,6 +51,8 @@ class Work:
     ) -> None:
         self.run = run
         self.agent = agent
+        self.calls = calls
+        """Of language models."""
         self.threads = RunThreads(loop)
         self.task: asyncio.Task[None] | None = None
         self.timed_out = False

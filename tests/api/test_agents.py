@@ -7,11 +7,18 @@ from uuid import uuid4
 
 import jsonschema
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
+
+from flockd import BatchSpec, Flock, JoinSpec
+from flockd.app import make_app
+from flockd.config import Config
 
 from .conftest import Api
-from .flocks import Gate
+from .flocks import Gate, Order, Receipt
 
 PATH = "/api/v1/agents"
+PLAIN = {"where": None, "from_agents": [], "tags": [], "join": None, "batch": None}
+"""What a subscription says that takes any artifact of its types as it comes."""
 
 
 async def test_the_list_tells_who_is_here(api: Api) -> None:
@@ -20,24 +27,63 @@ async def test_the_list_tells_who_is_here(api: Api) -> None:
     assert agents["clerk"] == {
         "name": "clerk",
         "description": "Writes receipts.",
-        "subscriptions": [{"types": ["Order"], "mode": "all"}],
+        "subscriptions": [{"types": ["Order"], "mode": "all", **PLAIN}],
         "outputs": ["Receipt"],
         "kind": "function",
         "labels": [],
         "tenant": None,
+        "priority": None,
+        "max_concurrency": 64,
+        "concurrency_key": None,
+        "rate": None,
+        "retries": 0,
+        "timeout_seconds": 600.0,
         "status": "idle",
         "running": 0,
         "queued": 0,
         "input_schema": agents["clerk"]["input_schema"],
         "output_schema": agents["clerk"]["output_schema"],
     }
-    assert agents["matcher"]["subscriptions"] == [{"types": ["Left", "Right"], "mode": "all"}]
-    assert agents["either"]["subscriptions"] == [{"types": ["Left", "Right"], "mode": "any"}]
+    assert agents["matcher"]["subscriptions"] == [{"types": ["Left", "Right"], "mode": "all", **PLAIN}]
+    assert agents["either"]["subscriptions"] == [{"types": ["Left", "Right"], "mode": "any", **PLAIN}]
     assert (agents["either"]["labels"], agents["either"]["output_schema"]) == (["cleared"], None)
     jsonschema.validate({"n": 1}, agents["clerk"]["output_schema"])
     jsonschema.validate({"Left": {}, "Right": {}}, agents["matcher"]["input_schema"])
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"Left": {}}, agents["matcher"]["input_schema"])
+
+
+async def test_the_list_tells_what_wakes_them_and_how_they_run(
+    aiohttp_client: AiohttpClient, config: Config
+) -> None:
+    flock = Flock(name="declared")
+
+    @flock.agent(
+        where="n > `1`", from_agents=["external"], tags=["b", "a"], concurrency_key="note", rate="10/1m",
+        retries=2, timeout="5s", priority="high", max_concurrency=3,
+    )  # fmt: skip
+    async def strict(order: Order) -> None:
+        """Particular."""
+
+    @flock.agent(where=lambda left: True, join=JoinSpec(by={"Order": "n", "Receipt": "n"}, within="1h"))
+    async def joins(order: Order, receipt: Receipt) -> None:
+        """Pairs."""
+
+    @flock.agent(batch=BatchSpec(size=5, timeout="30s", by="n"))
+    async def gathers(orders: list[Order]) -> None:
+        """Many at once."""
+
+    api = Api(await aiohttp_client(make_app(config, flock)))
+    agents = {agent["name"]: agent for agent in (await api.get(PATH)).ok()["agents"]}
+    options = ("priority", "max_concurrency", "concurrency_key", "rate", "retries", "timeout_seconds")
+    assert [agents["strict"][option] for option in options] == [
+        "high", 3, "note", {"starts": 10, "period_seconds": 60}, 2, 5,
+    ]  # fmt: skip
+    (taken,), (joined,), (batch,) = (agents[name]["subscriptions"] for name in ("strict", "joins", "gathers"))
+    assert (taken["where"], taken["from_agents"], taken["tags"]) == ("n > `1`", ["external"], ["a", "b"])
+    assert joined["join"] == {"by": {"Order": "n", "Receipt": "n"}, "within_seconds": 3600}
+    assert (joined["where"].rpartition(".")[2], joined["batch"]) == ("<lambda>", None)
+    assert (batch["batch"], batch["join"]) == ({"size": 5, "timeout_seconds": 30, "by": "n"}, None)
 
 
 async def test_the_list_tells_who_is_busy(api: Api, gate: Gate) -> None:

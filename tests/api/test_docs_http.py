@@ -14,7 +14,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from flockd.api import ROUTES
 from flockd.app import make_app
 from flockd.config import Config
-from flockd.demo.agents import flock
+from flockd.demo import flock
 
 from .conftest import Api
 

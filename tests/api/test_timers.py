@@ -40,12 +40,12 @@ async def test_every_timer_by_name(timed: Api) -> None:
     answer = (await timed.get(PATH)).ok()
     assert (answer["total"], answer["limit"], answer["offset"]) == (3, 50, 0)
     once, hourly, nightly = answer["timers"]
-    assert list(once) == ["name", "schedule", "target", "next_due_at", "fired", "last_fired_at"]
+    assert list(once) == ["name", "schedule", "target", "next_due_at", "fired", "last_fired_at", "skipped"]
     assert (once["name"], once["next_due_at"], once["fired"]) == ("at-once", None, 1)
     assert TIME.fullmatch(once["last_fired_at"])
     assert hourly["schedule"] == "every 1h, at most 9 times"
     assert hourly["target"] == {"publish": None, "run": "hourly"}
-    assert (hourly["fired"], hourly["last_fired_at"]) == (0, None)
+    assert (hourly["fired"], hourly["last_fired_at"], hourly["skipped"]) == (0, None, 0)
     assert nightly["schedule"] == "daily at 02:30 (Europe/Berlin), up to 1m later"
     assert nightly["target"] == {"publish": "Order", "run": None}
     assert re.fullmatch(r"....-..-..T0[01]:..:..\....Z", nightly["next_due_at"])

@@ -40,7 +40,7 @@ async def test_without_cascade_a_retry_and_a_redrive_wake_nobody_either(rigs: Ri
     await rig.board.wake(rig.clock())
     (await rig.call("ab")).fail()
     await rig.event("run.failed")
-    await rig.board.retry_run(published.run_id)
+    await rig.retry(published.run_id)
     (await rig.call("ab")).give(B=1)
     await rig.event("correlation.completed")
     assert await rig.states() == ["completed"]
@@ -109,4 +109,4 @@ async def test_it_respects_the_limits_of_its_agent_and_of_its_correlation(rigs: 
 async def test_an_unknown_run_is_not_found(rigs: Rigs) -> None:
     rig = await rigs(agent("ab", "A"))
     with pytest.raises(NotFound):
-        await rig.board.retry_run(new_id())
+        await rig.retry(new_id())

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from flockd.board.memory import Answered
 from flockd.domain.question import Question, QuestionState
@@ -141,7 +141,7 @@ async def test_a_step_is_done_once_over_a_crash_and_a_redrive(rigs: Rigs) -> Non
     await rig.start()
     event = await rig.event("run.failed")
     assert event.run_id is not None
-    await rig.board.retry_run(event.run_id)
+    await rig.retry(event.run_id)
     assert await published(rig) == [7]
     assert len(counted.keys) == 1
 
@@ -326,6 +326,38 @@ async def test_two_questions_at_once_are_asked_one_after_the_other(rigs: Rigs) -
         assert (question.key, await rig.states()) == (key, ["waiting"])
         await rig.board.answer_question(question, answer, "x")
     assert await published(rig) == [42]
+
+
+class Even(BaseModel):
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def _even(cls, n: int) -> int:
+        if n % 2:
+            raise ValueError("it is odd")
+        return n
+
+
+async def test_what_only_a_validator_refuses_can_be_asked_again(rigs: Rigs) -> None:
+    refused: list[str] = []
+
+    async def work(ctx: Context) -> int:
+        for key in ("first", "second"):
+            try:
+                return int((await ctx.ask("n?", type=Even, key=key)).n)
+            except TypeError as error:
+                refused.append(str(error))
+        raise AssertionError("two are asked")
+
+    rig = await started(rigs, Author(work))
+    await rig.board.answer_question(await asked(rig), b'{"n": 1}', "x")
+    await rig.board.answer_question(await asked(rig, 2), b'{"n": 2}', "x")
+    assert await published(rig) == [2]
+    assert set(refused) == {
+        "the answer to the question 'first' fits the JSON Schema of Even, but Even refuses it: payload.n: Value error, "
+        "it is odd"
+    }
 
 
 async def test_a_restart_between_question_and_answer_changes_nothing(rigs: Rigs) -> None:

@@ -115,7 +115,7 @@ async def test_a_redrive_into_what_is_paused_waits_for_the_resume(rigs: Rigs) ->
     dead.fail()
     await rig.event("run.failed")
     await pause(rig, published.correlation_id)
-    run = await rig.board.retry_run(dead.run_id)
+    run = await rig.retry(dead.run_id)
     assert (run.state.value, run.paused) == ("ready", True)
     other.give()
     await other.ended.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -266,6 +266,35 @@ async def test_a_rate_keeps_the_order_of_each_key(rigs: Rigs) -> None:
         rig.clock.advance(60)
         rig.supervisor._alarm.set()
     assert began == made
+
+
+async def test_no_more_claims_are_asked_for_than_a_rate_allows_at_all_keys_together(
+    rigs: Rigs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that is refused costs a verb, and a page that is read again."""
+    rig = await rigs(keyed(rate=Rate(2, 60_000)))
+    asked: list[tuple[int, int]] = []
+    claim = rig.board.claim
+
+    async def counted(run_ids: Sequence[str]) -> list[str]:
+        claimed = await claim(run_ids)
+        asked.append((len(run_ids), len(claimed)))
+        return claimed
+
+    monkeypatch.setattr(rig.board, "claim", counted)
+    await rig.board.pause_agent(rig.board.agents["a"], True)
+    for n in range(20):
+        await rig.publish("A", n)
+    await rig.board.pause_agent(rig.board.agents["a"], False)
+    for done in (2, 4, 6):
+        await rig.until(lambda: len(rig.working) == 2)
+        for call in list(rig.working):
+            call.give()
+        await rig.until(lambda done=done: rig.kinds().count("run.completed") == done)  # type: ignore[misc]
+        rig.clock.advance(60)
+        rig.supervisor._alarm.set()
+    await rig.until(lambda: len(rig.working) == 2)
+    assert [both for both in asked if both != (0, 0)] == [(2, 2)] * 4
 
 
 async def test_a_clock_that_is_set_back_stops_no_rate(rigs: Rigs) -> None:

@@ -219,6 +219,33 @@ async def test_the_depth_of_a_loop_counts_over_derived_workflows(rigs: Rigs) -> 
 # -- batches --------------------------------------------------------------------------------------------------
 
 
+async def test_the_runs_of_a_loop_count_over_derived_workflows(rigs: Rigs) -> None:
+    """Each goes on in a workflow of its own, with what comes from outside; a restart forgets nothing of it."""
+    rig = await rigs(gatherer("A", size=2, timeout="1h"), agent("b", "B"), limits=Limits(correlation_runs=4))
+    await rig.publish("A", 0)
+    for made in (1, 2):
+        await rig.publish("A", made)
+        (await rig.call("g")).give(B=made)  # two runs in this workflow, then its A waits for another one
+        call = await rig.call("b", made)
+        workflow = call.context.correlation_id
+        call.give(A=9)
+        await rig.until(lambda call=call: call.ended.is_set())
+        await rig.passed()
+        found = await rig.reads.correlation(workflow)
+        assert found is not None
+        assert (found.runs, found.inherited_runs, found.state) == (2, 2 * (made - 1), "active")
+        await rig.crash()
+        await rig.start()
+    refused = await rig.publish("A", 3)
+    failed = await rig.event("correlation.failed")
+    assert failed.correlation_id not in (workflow, refused.correlation_id)
+    assert rig.data("correlation.failed")[0]["reason"] == (
+        "limits.correlation_runs: it made 0 runs, after 4 of what it came from"
+    )
+    assert await of(rig, workflow) == await of(rig, refused.correlation_id) == ("completed", False)
+    assert rig.working == []
+
+
 async def test_a_batch_goes_when_it_is_full(rigs: Rigs) -> None:
     rig = await rigs(gatherer("A", size=3, timeout="1h"))
     sources = [await rig.publish("A", n) for n in range(7)]

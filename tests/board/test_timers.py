@@ -238,6 +238,115 @@ async def test_once(rigs: Rigs) -> None:
     assert (await progress(rig)).due_at is None
 
 
+# -- firings that overlap -------------------------------------------------------------------------------------
+
+
+def sweeping(**options: Any) -> Timer:
+    return Timer("tick", Every("5m", **options), Starts("sweeper"))
+
+
+def skipped(rig: Rig) -> list[int]:
+    return [one["skipped"] for one in rig.data("timer.skipped")]
+
+
+async def test_firings_pile_up_where_nobody_says_otherwise(rigs: Rigs) -> None:
+    rig = await rigs(agent("sweeper", max_concurrency=1), timers=[sweeping()])
+    for _ in range(4):
+        await later(rig, 5 * MINUTE)
+    assert await rig.states() == ["running", "ready", "ready", "ready"]
+
+
+async def test_a_firing_is_skipped_while_the_last_one_is_not_over(rigs: Rigs) -> None:
+    rig = await rigs(agent("sweeper"), agent("b", "B"), timers=[sweeping(overlap="skip")])
+    await later(rig, 5 * MINUTE)
+    first = await rig.call("sweeper")
+    await later(rig, 5 * MINUTE)
+    first.give(B=1)
+    after = await rig.call("b", 1)  # what it set off belongs to it
+    await later(rig, 5 * MINUTE)
+    assert (due(rig), skipped(rig), len(rig.working)) == (["00:05"], [1, 2], 1)
+    (told, _), correlation_id = rig.data("timer.skipped"), first.context.correlation_id
+    assert told == {
+        "timer": "tick",
+        "skipped": 1,
+        "due_at": "2026-11-21T00:10:00.000Z",
+        "next_due_at": "2026-11-21T00:15:00.000Z",
+    }
+    assert rig.kinds(correlation_id).count("timer.skipped") == 2
+    after.give()
+    await rig.event("correlation.completed", correlation_id=correlation_id)
+    await later(rig, 5 * MINUTE)
+    assert (due(rig), skipped(rig)) == (["00:05", "00:20"], [1, 2])
+    second = await rig.call("sweeper")
+    assert second.context.correlation_id != correlation_id
+    found = await progress(rig)
+    assert (found.fired, found.skipped, found.correlation_id) == (2, 2, second.context.correlation_id)
+
+
+@pytest.mark.parametrize("ending", ["dead", "cancelled", "reset"])
+async def test_however_the_last_one_ended_the_next_one_fires(rigs: Rigs, ending: str) -> None:
+    rig = await rigs(agent("sweeper"), timers=[sweeping(overlap="skip")])
+    await later(rig, 5 * MINUTE)
+    call = await rig.call("sweeper")
+    if ending == "dead":
+        call.fail()
+        await rig.event("correlation.failed")
+    elif ending == "cancelled":
+        await rig.board.cancel_correlation(call.context.correlation_id)
+    else:
+        await rig.board.reset()
+    await later(rig, 5 * MINUTE)
+    assert await rig.until(lambda: len(rig.data("timer.fired")) == 2)
+    assert skipped(rig) == []
+
+
+async def test_what_ends_in_the_same_group_is_over(rigs: Rigs) -> None:
+    rig = await rigs(agent("sweeper"), timers=[sweeping(overlap="skip")])
+    await later(rig, 5 * MINUTE)
+    call = await rig.call("sweeper")
+    rig.clock.advance(5 * MINUTE)
+    firings = [rig.board.preparing.firing(timer) for timer in rig.board.timers.values()]
+    async with rig.one_group():
+        early = rig.soon(_submitted(rig, FireTimers(firings)))
+        cancelled = rig.soon(rig.board.cancel_correlation(call.context.correlation_id))
+        late = rig.soon(_submitted(rig, FireTimers(firings)))
+    assert (await early, await late) == ([], [])  # the moment was skipped, once
+    await cancelled
+    rig.clock.advance(5 * MINUTE)
+    async with rig.one_group():
+        twice = [rig.soon(_submitted(rig, FireTimers(firings))) for _ in range(2)]
+    assert [await one for one in twice] == [["tick"], []]
+
+
+async def test_it_is_remembered_over_a_crash_a_restart_and_another_declaration(rigs: Rigs) -> None:
+    rig = await rigs(agent("sweeper", max_concurrency=1), timers=[sweeping(overlap="skip")])
+    await later(rig, 5 * MINUTE)
+    await rig.call("sweeper")
+    await rig.crash()
+    rig.clock.advance(5 * MINUTE)
+    await rig.start()
+    assert skipped(rig) == [1]
+    rig.timers = [sweeping(overlap="skip", jitter="1s")]
+    await restart_after(rig, 0)
+    await later(rig, 6 * MINUTE)
+    assert (due(rig), skipped(rig)) == (["00:05"], [1, 1])
+    (await rig.call("sweeper")).give()
+    await rig.event("correlation.completed")
+    await later(rig, 6 * MINUTE)
+    assert len(due(rig)) == 2
+
+
+async def test_what_is_skipped_is_no_repeat(rigs: Rigs) -> None:
+    rig = await rigs(agent("sweeper"), timers=[sweeping(overlap="skip", max_repeats=2)])
+    for _ in range(3):
+        await later(rig, 5 * MINUTE)
+    assert (len(due(rig)), skipped(rig)) == (1, [1, 2])
+    (await rig.call("sweeper")).give()
+    await rig.event("correlation.completed")
+    await later(rig, 5 * MINUTE)
+    assert (len(due(rig)), (await progress(rig)).due_at) == (2, None)
+
+
 # -- the same firing twice ------------------------------------------------------------------------------------
 
 

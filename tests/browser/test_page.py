@@ -7,7 +7,7 @@ import asyncio
 import httpx
 from playwright.async_api import Page, Route, expect
 
-from flockd.demo.agents import flock
+from flockd.demo import flock
 
 from .conftest import Daemon
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flockd.demo.agents import flock
+from flockd.demo import flock
 from flockd.dialects.flows.routes import EXECUTION_ROUTES
 from flockd.dialects.runs.routes import RUNS_ROUTES
 from flockd.dialects.workflows.routes import WORKFLOW_ROUTES

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from flockd.demo.agents import flock
+from flockd.demo import flock
 
 from .conftest import LIMIT_SECONDS, Serve
 

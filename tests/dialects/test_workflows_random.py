@@ -143,7 +143,7 @@ class Sessions(RuleBasedStateMachine):
             await self.rig.board.cancel_run(run.id)
             return
         try:
-            await self.rig.board.retry_run(run.id)
+            await self.rig.retry(run.id)
         except Conflict:
             assert await self.rig.state(self.id) == CorrelationState.cancelled
 

@@ -17,5 +17,21 @@ def test_a_quick_run_prints_ratios_to_a_choice_among_few() -> None:
             assert re.search(rf"\| match.* {measure}, {count} agents .* \| {RATIO} +\|", run.stdout), (
                 run.stdout
             )
-    for count in ("1,000", "10,000"):
-        assert re.search(rf"\| choose the next run, {count} lanes .* \| {RATIO} +\|", run.stdout), run.stdout
+
+
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_the_next_run_is_chosen_of_many_lanes_and_of_few() -> None:
+    run = bench("--quick", "--only", "schedule")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    for measure in (
+        "all have room",
+        "all are of one workflow",
+        "1 has room",
+        "all are full",
+        "of its keys",
+    ):
+        for count in ("1,000", "10,000"):
+            assert re.search(rf"\| choose .* {measure}, {count} lanes .* \| {RATIO} +\|", run.stdout), (
+                run.stdout
+            )

@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "streams": ("store", "domain"),
     "webhooks": ("streams.follow", "board"),
     "security": ("store", "domain", "routing"),
-    "loading": ("config", "flock", "domain"),
+    "loading": ("config", "flock", "domain", "engines"),
+    "testing": ("board", "supervisor", "store", "engines", "flock", "loading", "config", "domain"),
     "flock": ("domain", "engines"),
     "routing": (),
     "logs": ("domain",),
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """What each room may import of ours, besides itself and `errors` (`store`: its reads, but for `board`)."""
 
-ONLY_WHEN_CALLED = {"flock": ("app", "config", "loading")}
+ONLY_WHEN_CALLED = {"flock": ("app", "config", "loading", "testing")}
 """What a room may import in a function or for annotations: `Flock.serve` needs a daemon, a flock does not."""
 
 
@@ -61,7 +62,7 @@ OWNERS = (
         "the server side of aiohttp",
     ),
     Owner(("sqlite3", "aiosqlite", "asyncpg", "psycopg"), ("store",), "a SQL driver"),
-    Owner(("openai", "anthropic", "pydantic_ai", "litellm", "crewai", "mcp"), ("engines",), "an SDK"),
+    Owner(("openai", "anthropic", "pydantic_ai", "litellm", "crewai", "mcp"), ("engines", "testing"), "an SDK"),
 )
 
 

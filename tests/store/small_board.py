@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flockd.board.control import CancelCorrelation, CancelRun, RetryRun
+from flockd.board.control import CancelCorrelation, CancelRun
 from flockd.board.outcome import Fail, Finish
 from flockd.board.publication import Idempotency, Prepared, Published
 from flockd.board.publish import Publish
+from flockd.board.redrive import Redrive
 from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact import EXTERNAL, Artifact, Draft
+from flockd.domain.budget import BudgetRule, Budgets
 from flockd.domain.identity import id_bytes, new_id
 from flockd.domain.priority import Priority
 from flockd.domain.run import Run
@@ -37,7 +40,13 @@ def agent(name: str, *types: str, retries: int = 0, max_concurrency: int = 64) -
 class SmallBoard:
     """Every method is one transaction; `now` is the clock."""
 
-    def __init__(self, path: Path, *agents: Agent, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *agents: Agent,
+        limits: Limits | None = None,
+        budgets: Sequence[BudgetRule] = (),
+    ) -> None:
         migrate(path)
         self.path = path
         self.now = MIDNIGHT
@@ -46,6 +55,7 @@ class SmallBoard:
         )
         self._agents = Agents(agents)
         self._limits = limits or Limits()
+        self._budgets = Budgets(budgets)
         self._occupancy = Occupancy()
 
     def close(self) -> None:
@@ -61,6 +71,7 @@ class SmallBoard:
             agents=self._agents,
             limits=self._limits,
             occupancy=self._occupancy,
+            budgets=self._budgets,
         )
         self.connection.execute("BEGIN IMMEDIATE")
         load(self.connection, Cache(), state, [command.needs()])
@@ -117,7 +128,7 @@ class SmallBoard:
         self.do(CancelCorrelation(correlation_id, lambda _: None))
 
     def retry_run(self, run: Run) -> None:
-        self.do(RetryRun(run.id))
+        self.do(Redrive((run.id,), lambda _: b"", strict=True))
 
     def runs(self, where: str = "1") -> list[Run]:
         """Runs in the order of their creation."""

@@ -493,7 +493,7 @@ async def test_the_queue(tmp_path: Path) -> None:
         ]  # fmt: skip
         page = await reads.ready_page("a", Priority.normal, 10)
         assert page == [
-            ReadyRun(run.id, "a", Priority.normal, run.vtime, run.ord, 0)
+            ReadyRun(run.id, "a", Priority.normal, run.vtime, run.ord, 0, run.correlation_id)
             for run in normal
             if run.agent == "a"
         ]

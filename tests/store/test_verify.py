@@ -14,12 +14,16 @@ from flockd.board.memory import Ask
 from flockd.board.pause import PauseCorrelation
 from flockd.board.start import Release
 from flockd.board.timers import FireTimers, Firing, SyncTimers
+from flockd.board.usage import BeginCall, EndCall
 from flockd.domain.agent import Agent
+from flockd.domain.budget import Budget, BudgetRule, Scope, Shortage
 from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import new_id
+from flockd.domain.run import Run
 from flockd.domain.schedule import Every
 from flockd.domain.subscription import Subscription
 from flockd.domain.timer import Publishes, Timer
+from flockd.domain.usage import Call, Most, Usage
 from flockd.domain.visibility import After, Private
 from flockd.store.sqlite import Readers, StoreRefused, backup_path
 from flockd.store.verify import CHECKS, SENTENCES_MAX, verify, verify_path
@@ -63,6 +67,7 @@ def live_through_everything(board: SmallBoard) -> None:
     board.do(StartBatch(open_batch, "reviewer", [one, one, one, one], 2, b"{}"))
     board.finish(board.running("reviewer"))
     board.pool("Gathered", "gatherer", "1")
+    call_models(board, board.running("reviewer"))
     board.publish("Idle", visibility=After(ttl=60))
     held_back = board.publish("Slow")
     board.do(PauseCorrelation(held_back.correlation_id, True))
@@ -74,6 +79,25 @@ def live_through_everything(board: SmallBoard) -> None:
     assert board.do(FireTimers([firing])) == ["tick"]
 
 
+def call_models(board: SmallBoard, run: Run) -> None:
+    """A call that is over, one that is not, and one that fits into no budget."""
+    held, most = (run.id, run.correlation_id, run.fence), Most(10, 10, 10)
+    ended, still_open, refused = new_id(), new_id(), new_id()
+    board.do(BeginCall(*held, ended, "m", most))
+    call = Call(ended, run.id, run.correlation_id, run.agent, run.tenant, "m", most, board.now)
+    board.do(EndCall(*held, call, True, Usage(1, 5, 4, 3, 2), 0))
+    assert board.do(BeginCall(*held, still_open, "m", most)) is True
+    assert isinstance(board.do(BeginCall(*held, refused, "m", most)), Shortage)
+
+
+BUDGETS = [
+    BudgetRule(
+        scope, None, Budget(requests=2 if scope == "run" else 100, per="day" if scope == "agent" else None)
+    )
+    for scope in Scope
+]
+
+
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[SmallBoard]:
     made = SmallBoard(
@@ -82,6 +106,7 @@ def board(tmp_path: Path) -> Iterator[SmallBoard]:
         agent("joiner", "Left", "Right"),
         Agent("gatherer", Subscription(("Gathered",), gathering=BatchSpec(3, "1h")), ()),
         agent("slow", "Slow", retries=1, max_concurrency=1),
+        budgets=BUDGETS,
     )
     live_through_everything(made)
     yield made
@@ -342,6 +367,11 @@ WRONG = [
         "Timer tick is planned for [0-9]+ and due at none, and has fired 1 times",
     ),
     ("UPDATE timers SET fired = 5", "Timer tick counts 5 firings, but the log has 1."),
+    ("UPDATE timers SET skipped = 2", "Timer tick counts 2 skipped firings, but the log has 0."),
+    (
+        "UPDATE correlations SET inherited_runs = 1 WHERE causes IS NULL",
+        "Correlation .* inherits 1 runs, but nothing caused it.",
+    ),
     (
         "UPDATE correlations SET name = 'tock' WHERE name = 'tick'",
         "Event [0-9]+ says that timer tick fired, but no correlation of its name began with that.",
@@ -350,6 +380,40 @@ WRONG = [
     (
         "UPDATE runs SET reason = 'retry' WHERE reason = 'question'",
         "Question ID is open, but its run ID is waiting",
+    ),
+    ("UPDATE calls SET ms = NULL", "Call ID is neither open nor settled."),
+    ("UPDATE usage SET cost = cost + 1", "What calls of m by reviewer took is not what their sum says."),
+    (
+        "UPDATE usage_hours SET hour = hour - 3600000",
+        "What calls of m by reviewer took in the hour from 1795219200000 on is not what their sum says.",
+    ),
+    (
+        "UPDATE runs SET usage = NULL WHERE usage IS NOT NULL",
+        r"Run ID says that its calls took none, but they took \[1,5,4,3,2\]\.",
+    ),
+    (
+        "UPDATE correlations SET usage = '[1,5,4,3,1]' WHERE usage IS NOT NULL",
+        r"Correlation ID says that its calls took \[1,5,4,3,1\], but they took \[1,5,4,3,2\]\.",
+    ),
+    (
+        "UPDATE ledgers SET reserved_tokens = 0 WHERE scope = 'run'",
+        r"The ledger of run ID from 0 on says \[1,9,3,1,0,10\], but its calls come to \[1,9,3,1,20,10\]\.",
+    ),
+    (
+        "UPDATE ledgers SET spent_cost = 4 WHERE scope = 'correlation'",
+        r"The ledger of correlation ID from 0 on says \[1,9,4,",
+    ),
+    (
+        "UPDATE ledgers SET spent_requests = 0 WHERE scope = 'agent'",
+        r"The ledger of agent reviewer from 1795219200000 on says \[0,9,3,",
+    ),
+    (
+        "DELETE FROM calls WHERE requests IS NULL",
+        r"The ledger of tenant default from 0 on says \[1,9,3,1,20,10\], but its calls come to \[1,9,3,0,0,0\]\.",
+    ),
+    (
+        "UPDATE counters SET n = 3 WHERE kind = 'refused'",
+        "The count of calls that did not fit into the budget of a run is 3, but there are 1.",
     ),
     (
         "DELETE FROM runs WHERE ord = 1",

@@ -93,9 +93,9 @@ async def test_a_group_has_a_largest_size(rigs: Rigs) -> None:
         for n in range(20):
             rig.soon(rig.publish("B", n))
     await rig.until(lambda: sum(len(commit.events) for commit in rig.commits) == 3 * 20)
-    assert [commit.commands for commit in rig.commits] == [8, 8, 5], (
-        "one of them is what the test asked after"
-    )
+    *full, last = [commit.commands for commit in rig.commits]
+    assert full == [8, 8]
+    assert last in (4, 5), "what the test asks after may come with them"
 
 
 async def test_what_comes_from_inside_goes_first_and_is_never_refused(rigs: Rigs) -> None:
@@ -120,7 +120,7 @@ async def test_a_verb_that_is_refused_does_not_take_its_neighbours_with_it(rigs:
     rig, _ = await wrapped(rigs)
     async with rig.one_group():
         first = rig.soon(rig.publish("B", 1))
-        refused = rig.soon(rig.board.retry_run(new_id()))
+        refused = rig.soon(rig.retry(new_id()))
         second = rig.soon(rig.publish("B", 2))
     with pytest.raises(FlockdError, match="Run not found"):
         await refused

@@ -102,7 +102,7 @@ async def test_a_redrive_has_fresh_retries_in_the_next_round(rigs: Rigs) -> None
     await wake(rig)
     (await rig.call("ab")).fail()
     await rig.event("correlation.failed")
-    run = await rig.board.retry_run(run_id)
+    run = await rig.retry(run_id)
     assert (run.state, run.attempt, run.first_attempt, run.error, run.crashes) == ("running", 3, 3, None, 0)
     found = await rig.reads.correlation(published.correlation_id)
     assert found is not None
@@ -113,12 +113,12 @@ async def test_a_redrive_has_fresh_retries_in_the_next_round(rigs: Rigs) -> None
     await rig.until(lambda: len(rig.data("run.retrying")) == 3)
     assert (await rig.run(run_id)).state == "waiting", "its retries begin anew"
     with pytest.raises(Conflict, match="is waiting; only dead runs can be retried"):
-        await rig.board.retry_run(run_id)
+        await rig.retry(run_id)
     await wake(rig)
     (await rig.call("ab")).give(B=1)
     await rig.event("correlation.completed")
     with pytest.raises(Conflict, match="is completed"):
-        await rig.board.retry_run(run_id)
+        await rig.retry(run_id)
 
 
 async def test_a_dead_run_of_a_cancelled_workflow_is_not_redriven(rigs: Rigs) -> None:
@@ -130,7 +130,7 @@ async def test_a_dead_run_of_a_cancelled_workflow_is_not_redriven(rigs: Rigs) ->
     await rig.event("run.failed")
     await rig.board.cancel_correlation(one)
     with pytest.raises(Conflict, match="was cancelled"):
-        await rig.board.retry_run(dead.run_id)
+        await rig.retry(dead.run_id)
     assert dead.run_id in rig.woke(published)
 
 
@@ -141,7 +141,7 @@ async def test_a_redriven_run_without_room_waits_its_turn(rigs: Rigs) -> None:
     dead.fail()
     await rig.event("run.failed")
     await rig.publish("A", 2)
-    assert (await rig.board.retry_run(dead.run_id)).state == "ready"
+    assert (await rig.retry(dead.run_id)).state == "ready"
     (await rig.call("ab", 2)).give()
     await rig.call("ab", 1)
 

@@ -240,12 +240,12 @@ class Work(RuleBasedStateMachine):
         job = flow.jobs[run_id]
         if job.state != "dead" or flow.state == "cancelled":
             try:
-                await self.rig.board.retry_run(run_id)
+                await self.rig.retry(run_id)
             except Conflict:
                 return
             raise AssertionError(f"a run that is {job.state} was retried")
         flow.begin_round()
-        run = await self.rig.board.retry_run(run_id)
+        run = await self.rig.retry(run_id)
         job.state, job.failures, job.crashes, job.attempt = "open", 0, 0, job.attempt + 1
         assert (run.attempt, run.first_attempt, run.crashes) == (job.attempt, job.attempt, 0)
 

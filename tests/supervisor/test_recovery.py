@@ -146,7 +146,7 @@ async def test_a_dead_run_without_its_agent_can_be_redriven_and_waits(rigs: Rigs
     dead.fail()
     await rig.event("run.failed")
     await restart(rig, other)
-    run = await rig.board.retry_run(dead.run_id)
+    run = await rig.retry(dead.run_id)
     assert (run.state, run.reason) == ("waiting", "agent_missing")
     await restart(rig, mine, other)
     await rig.call("ab")

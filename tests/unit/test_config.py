@@ -148,9 +148,46 @@ AGENT = "[[agents]]\nname = 'a'\nfunction = 'm:f'\n"
             'agents[0].function: "f" names no function; write "package.module:function" (config.toml).',
         ),
         (
-            "[[agents]]\nname = 'a'\nengine = 'http'\nfunction = 'm:f'",
-            'agents[0].engine: the engine "http" comes with a later version; '
-            'name a Python function with function = "module:attr" (config.toml).',
+            "[llm]\nbase_url = '127.0.0.1'",
+            'llm.base_url: base_url begins with http:// or https://, as "http://127.0.0.1:11434/v1" (config.toml).',
+        ),
+        (
+            "[llm]\napi_key_env = 'sk-secret'",
+            "llm.api_key_env: api_key_env is the name of an environment variable, not the key itself (config.toml).",
+        ),
+        (
+            "[llm]\nmax_tokens = 0",
+            "llm.max_tokens is 0, but it should be greater than or equal to 1 (config.toml).",
+        ),
+        (
+            "[[models]]\nname = 'm'\nrates = '1/s'",
+            "config.toml: there is no setting models[0].rates. Did you mean models[0].rate?",
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'llm'\ninput = 'a: str'\noutput = 'b: str'\ncontext = 'all'",
+            'agents[0].context: "all" is no context; write "inputs", "correlation", a number of artifacts, or a '
+            "table (config.toml).",
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'llm'\ninput = 'a: str'\noutput = 'b: str'\ncontext = {types = 'A'}",
+            "config.toml: there is no setting agents[0].context.types. Did you mean agents[0].context.type?",
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'llm'\ninput = 'a: str'\noutput = 'b: str'\ntools = ['look']",
+            'agents[0].tools: "look" names no function; write "package.module:function" (config.toml).',
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'llm'\ninput = 'a: str'\noutput = 'b: str'\nbudget = {per = 'day'}",
+            "agents[0].budget: a budget bounds requests, tokens or usd, and this one bounds none of them "
+            "(config.toml).",
+        ),
+        (
+            "[[agents]]\nname = 'a'\nfunction = 'm:f'\nbudget = {usd = 1}",
+            'agents[0]: the agent "a" is a function, which has no budget; did you mean engine = "llm"? (config.toml).',
+        ),
+        (
+            "[[agents]]\nname = 'a'\nengine = 'mail'\nfunction = 'm:f'",
+            'agents[0].engine: there is no engine "mail": it is one of function, llm, http (config.toml).',
         ),
         (
             "[[agents]]\nname = 'a'\nengine = 'llm'\nfunction = 'm:f'",
@@ -158,12 +195,11 @@ AGENT = "[[agents]]\nname = 'a'\nfunction = 'm:f'\n"
         ),
         (
             "[[agents]]\nname = 'a'\nengine = 'llm'\ninput = 'q: str'",
-            'agents[0]: the agent "a" needs input and output: it has no function to read (config.toml).',
+            'agents[0]: the agent "a" needs output or publishes: it has no function to read (config.toml).',
         ),
         (
             "[[agents]]\nname = 'a'\nfunction = 'm:f'\nmodel = 'openai:gpt-4.1'",
-            'agents[0]: the agent "a" is a function, which has no model and no instructions; '
-            'did you mean engine = "llm"? (config.toml).',
+            'agents[0]: the agent "a" is a function, which has no model; did you mean engine = "llm"? (config.toml).',
         ),
         ("[[flows]]\nname = 'a'", "config.toml: flows[0].class is missing."),
         (

@@ -9,6 +9,9 @@ from pydantic import BaseModel
 
 from flockd import Flock, FlockAgent, FlockAPI, FlockFactory
 from flockd.engines.base import Context
+from flockd.engines.llm.choice import chosen
+from flockd.engines.llm.engine import LlmEngine
+from flockd.engines.outside import LlmDefaults
 from flockd.errors import AgentFailed
 from flockd.flock import DeclarationError
 from flockd.supervisor.threads import RunThreads
@@ -66,6 +69,7 @@ def test_several_types_are_alternatives() -> None:
     [
         ({"consumes": []}, "agent a: consumes= is empty: name what wakes it"),
         ({"consumes": "Bug"}, "agent a: there is no artifact type Bug"),
+        ({"publishes": []}, "agent a: publishes= is empty: name what the model is to make"),
         ({"publishes": 5}, "agent a: publishes= has 5, which is no artifact type"),
         ({"name": "a b"}, "agent 'a b': a name begins with a letter"),
         ({"retires": 3}, "agent a: there is no option retires: did you mean retries?"),
@@ -78,16 +82,24 @@ def test_what_is_declared_wrongly_is_a_sentence(options: dict[str, Any], sentenc
     assert refused(lambda: Flock().llm_agent(**given)).startswith(sentence)
 
 
-async def test_its_runs_fail_with_what_is_to_be_set_and_check_warns_of_the_same() -> None:
+NONE_SET = (
+    "agent unset thinks with a language model, and none is set: name one as model of the agent, in "
+    'Flock("openai:gpt-4.1"), or as llm.model in the configuration'
+)
+
+
+async def test_its_runs_fail_with_what_is_to_be_set_and_check_warns_of_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     flock = Flock()
     flock.llm_agent("unset", consumes=Bugs, publishes=Summary)
     flock.llm_agent("set", consumes=Bugs, publishes=Summary, model="openai:gpt-4.1")
     flock.validate()
     assert flock.warnings() == [
-        "agent unset thinks with a language model, and none is set: name one in "
-        'Flock("openai:gpt-4.1"), or for this agent alone with model=',
-        "agent set is to think with openai:gpt-4.1, and this version has no engine for language models yet: it "
-        "comes with the extra flockd[llm] of a later one; until then declare the agent as a function",
+        NONE_SET,
+        "agent set: the key for openai:gpt-4.1 is expected in the environment variable OPENAI_API_KEY, which is "
+        "not set",
     ]
     for name, warning in zip(("unset", "set"), flock.warnings(), strict=True):
         with pytest.raises(AgentFailed) as failed:
@@ -97,11 +109,38 @@ async def test_its_runs_fail_with_what_is_to_be_set_and_check_warns_of_the_same(
         assert failed.value.message == warning
 
 
-@pytest.mark.parametrize("other", ["anthropic:claude", None])
-def test_an_agents_own_model_wins_over_that_of_the_flock(other: str | None) -> None:
-    flock = Flock("openai:gpt-4.1")
-    flock.llm_agent("a", consumes=Bugs, publishes=Summary, model=other)
-    assert (other or "openai:gpt-4.1") in flock.warnings()[0]
+def test_the_configuration_can_name_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    flock = Flock()
+    flock.llm_agent("unset", consumes=Bugs, publishes=Summary)
+    assert flock.warnings() == [NONE_SET]
+    assert flock.warnings(LlmDefaults(model="openai:gpt-4.1")) == []
+
+
+def engine(flock: Flock, agent: str) -> LlmEngine:
+    found = flock.engine(agent)
+    assert isinstance(found, LlmEngine)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("own", "of_flock", "of_llm", "wins"),
+    [
+        ("openai:own", "openai:flock", "openai:llm", "own"),
+        (None, "openai:flock", "openai:llm", "flock"),
+        (None, None, "openai:llm", "llm"),
+        ("openai:own", None, "openai:llm", "own"),
+    ],
+)
+def test_an_agents_own_model_wins_then_that_of_the_flock_then_that_of_the_configuration(
+    own: str | None, of_flock: str | None, of_llm: str, wins: str
+) -> None:
+    flock = Flock(of_flock)
+    flock.llm_agent("a", consumes=Bugs, publishes=Summary, model=own)
+    made = engine(flock, "a")
+    choice = chosen(made.thinking, made.default_model, LlmDefaults(model=of_llm))
+    assert choice is not None
+    assert choice.name == f"openai:{wins}"
 
 
 def context(agent: str) -> Context:
@@ -137,7 +176,7 @@ def test_the_agent_of_document_000() -> None:
     )
     assert flock.types()["MyAgentInput"].parse(b'{"query": "x"}').query == "x"
     assert declared.hand_off == ()
-    assert "openai/gpt-4o" in flock.warnings()[0]
+    assert engine(flock, "my_agent").default_model == "openai/gpt-4o"
     assert FlockAPI(flock).flock is flock
 
 
@@ -167,7 +206,8 @@ def test_everything_that_such_an_agent_may_say() -> None:
     flock.add_agent(first)
     agent = flock.agents()["first"]
     assert (agent.description, agent.hand_off) == ("Begins.", ("last", "other"))
-    assert "a-model" in flock.warnings()[2]
+    thinking = engine(flock, "first").thinking
+    assert (thinking.model, thinking.instructions) == ("a-model", "Begins.")
 
 
 @pytest.mark.parametrize(
@@ -193,5 +233,4 @@ def test_include_takes_such_agents_over() -> None:
     flock, other = Flock(), Flock("a-model")
     other.add_agent(FlockAgent("my_agent", "query: str", "result: str"))
     flock.include(other)
-    assert flock.warnings() == other.warnings()
-    assert "a-model" in flock.warnings()[0]
+    assert engine(flock, "my_agent").default_model == "a-model", "not that of the flock that includes it"

@@ -56,6 +56,7 @@ def scheduled(schedule: Any, flock: Flock | None = None, **options: Any) -> Floc
         ({"every": "5m", "jitter": "10s"}, Every("5m", jitter="10s")),
         ({"daily": "09:00", "tz": "Europe/Berlin"}, Daily("09:00", tz="Europe/Berlin")),
         ({"cron": "0 9 * * 1-5", "catch_up": "once"}, Cron("0 9 * * 1-5", catch_up="once")),
+        ({"every": "5m", "overlap": "skip"}, Every("5m", overlap="skip")),
         ({"every": 60, "max_repeats": 3}, Every(60, max_repeats=3)),
         ({"once": "2026-12-24T18:00:00Z"}, Once("2026-12-24T18:00:00Z")),
         (

@@ -205,6 +205,17 @@ def test_agent_error_is_a_type_where_it_is_named() -> None:
         assert flock.types()["AgentError"].model is AgentError
 
 
+def test_a_function_cannot_choose_among_agent_errors() -> None:
+    flock = Flock()
+
+    async def bury(error: AgentError) -> None: ...
+
+    assert refused(lambda: flock.agent(where=lambda error: True)(bury)) == (
+        "agent bury: where is a function, and an AgentError takes a JMESPath condition, such as \"code == 'TIMEOUT'\""
+    )
+    flock.agent(where="code == 'TIMEOUT'")(bury)
+
+
 @pytest.mark.parametrize(
     "declare",
     [

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 from flockd.config import AgentTable, Config, FlowTable, PhaseTable, TimerTable, TypeTable, WorkflowTable
+from flockd.config.llm_tables import ThinkingKeys
 from flockd.config.tables import RunTable
 from flockd.domain.rate import Rate
 from flockd.domain.schedule import Cron, Daily, Every
 from flockd.domain.timer import Publishes, Starts, Timer
 from flockd.domain.workflow import Phase, Workflow
 from flockd.engines.base import Context, Output
+from flockd.engines.llm.engine import LlmEngine
 from flockd.flock import DeclarationError, Flock
 from flockd.flock.options import AgentOptions, RunOptions
+from flockd.flock.thinking import ThinkingOptions
 from flockd.loading import LoadError, load_flock, with_tables
 
 AGENTS = '''
@@ -113,6 +116,13 @@ def test_without_anything_it_is_the_demo(folder: Path) -> None:
     loaded = load_flock(Config())
     assert loaded.name == "demo"
     assert "code_reviewer" in loaded.agents()
+
+
+def test_with_a_model_the_demo_has_it_write_the_code(folder: Path) -> None:
+    loaded = load_flock(Config.model_validate({"llm": {"model": "openai:gpt-4.1"}}))
+    kinds = {name: agent.kind for name, agent in loaded.agents().items()}
+    assert (kinds["planner"], kinds["coder"], kinds["tester"]) == ("llm", "llm", "function")
+    assert kinds.keys() == load_flock(Config()).agents().keys()
 
 
 def test_a_target_names_a_flock_in_the_working_directory(folder: Path) -> None:
@@ -319,6 +329,7 @@ def test_tables_come_on_top_of_a_target(folder: Path) -> None:
 def test_the_table_and_the_decorator_have_the_same_options() -> None:
     assert RunTable.option_names() == set(RunOptions.__annotations__)
     assert AgentTable.option_names() | {"name", "consumes", "publishes"} == set(AgentOptions.__annotations__)
+    assert set(ThinkingKeys.model_fields) == set(ThinkingOptions.__annotations__)
     parameters = set(inspect.signature(Flock.schedule).parameters) - {"self"}
     assert set(TimerTable.model_fields) == parameters
 
@@ -422,7 +433,7 @@ def test_joins_batches_and_schedules_of_the_configuration(folder: Path) -> None:
 
         [[timers]]
         name = "morning"
-        schedule = { daily = "09:00", tz = "Europe/Berlin", catch_up = "once" }
+        schedule = { daily = "09:00", tz = "Europe/Berlin", catch_up = "once", overlap = "skip" }
         publish = "Order"
         payload = { id = "x" }
         tags = ["daily"]
@@ -445,7 +456,7 @@ def test_joins_batches_and_schedules_of_the_configuration(folder: Path) -> None:
         Timer("sweep", Every("5m", jitter="10s"), Starts("sweep")),
         Timer(
             "morning",
-            Daily("09:00", tz="Europe/Berlin", catch_up="once"),
+            Daily("09:00", tz="Europe/Berlin", catch_up="once", overlap="skip"),
             Publishes("Order", b'{"id":"x"}', ("daily",)),
         ),
         Timer("noon", Cron("0 12 * * *", max_repeats=2), Starts("sweep")),
@@ -480,7 +491,9 @@ def test_workflows_of_the_configuration_name_types_of_everything_that_was_loaded
         ("ThinkerOutput",),
     )
     assert agent.description == "Think."
-    assert "a-model" in loaded.warnings()[0], "the model of the first flock"
+    engine = loaded.engine("thinker")
+    assert isinstance(engine, LlmEngine)
+    assert engine.default_model == "a-model", "that of the first flock"
     with pytest.raises(DeclarationError, match="hand_off has reader, which needs text"):
         loaded.validate()
 

@@ -22,6 +22,7 @@ NIGHTLY = Timer("nightly", Daily("02:00"), Publishes("Report", b'{"n":1}', ("a",
         replace(NIGHTLY, schedule=Cron("0 2 * * *")),
         replace(NIGHTLY, schedule=Daily("02:00", jitter="1m")),
         replace(NIGHTLY, schedule=Daily("02:00", catch_up="once")),
+        replace(NIGHTLY, schedule=Daily("02:00", overlap="skip")),
         replace(NIGHTLY, schedule=Daily("02:00", max_repeats=2)),
         replace(NIGHTLY, target=Starts("Report")),
         replace(NIGHTLY, target=Publishes("Report", b'{"n":2}', ("a",), "p")),
@@ -56,6 +57,7 @@ def test_on_the_wire() -> None:
         "next_due_at": "2026-11-22T02:00:00.000Z",
         "fired": 3,
         "last_fired_at": "2026-11-21T02:00:00.000Z",
+        "skipped": 0,
     }
     over = Timer("hourly", Every("1h", max_repeats=1), Starts("sweeper"))
     document = over.document(TimerProgress("hourly", over.spec, 1, 0))

@@ -11,6 +11,7 @@ from flockd.store.reads.memory import MemoryReads
 from flockd.store.reads.runs import ReadyRun, RunReads
 from flockd.store.reads.summaries import SummaryReads
 from flockd.store.reads.timers import TimerReads
+from flockd.store.reads.usage import ModelUsage, UsageFilter, UsageReads
 from flockd.store.reads.walk import ArtifactFilter
 from flockd.store.records import Consumption
 
@@ -23,9 +24,11 @@ __all__ = [
     "GrownRun",
     "ItemResult",
     "LogPosition",
+    "ModelUsage",
     "Reads",
     "ReadyRun",
     "Total",
+    "UsageFilter",
 ]
 
 
@@ -36,6 +39,7 @@ class Reads(
     MemoryReads,
     LineageReads,
     TimerReads,
+    UsageReads,
     ExecutionReads,
     RunReads,
     LogReads,

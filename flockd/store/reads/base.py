@@ -1,5 +1,4 @@
-"""What the reads of every noun share: the connections, the bound of counting, and how one statement is asked.
-What the reads of every noun share: the connections, the bound of counting, and how one statement is asked."""
+"""What the reads of every noun share: the connections, the bound of counting, and how one statement is asked."""
 
 from __future__ import annotations
 

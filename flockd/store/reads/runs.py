@@ -23,6 +23,7 @@ class ReadyRun(NamedTuple):
     vtime: int
     ord: int
     crashes: int
+    correlation_id: str
 
 
 class RunReads(NounReads):
@@ -40,24 +41,23 @@ class RunReads(NounReads):
         agent: str | None = None,
         state: str | None = None,
         correlation_id: str | None = None,
+        error: str | None = None,
         limit: int,
         offset: int = 0,
     ) -> tuple[list[Run], Total]:
-        """A page, newest first, and how many there are; those of one correlation are counted up to the bound.
-        A page, newest first, and how many there are; those of one correlation are counted up to the bound."""
+        """A page, newest first, and how many there are; those of one correlation or error are counted up to the bound.
+
+        `error`: the code of their last failure; of dead ones, where no state is given.
+        """
         correlation = None if correlation_id is None else parse_id(correlation_id)
         if correlation_id is not None and correlation is None:
             return [], Total(0, exact=True)
-        found = [Condition("tenant = ?", (DEFAULT_TENANT,))]
-        if correlation is not None:
-            found.append(Condition("correlation = ?", (id_bytes(correlation),)))
-        if agent is not None:
-            found.append(Condition("agent = ?", (agent,)))
-        if state is not None:
-            found.append(Condition("state = ?", (state,)))
-        where, parameters = joined(found)
+        if error is not None and state is None:
+            state = "dead"
+        where, parameters = joined(_wanted(agent, state, correlation, error))
         ords = f"SELECT ord FROM runs {_index(agent, state, correlation)} WHERE {where} ORDER BY ord DESC"
-        if correlation is None:
+        is_counted = correlation is None and error is None
+        if is_counted:
             count, count_parameters = _counted(agent, state)
         else:
             count, count_parameters = (
@@ -73,7 +73,35 @@ class RunReads(NounReads):
             (run_from(row[1:]) for row in rows if row[1] is not None), key=lambda run: run.ord, reverse=True
         )
         counted: int = rows[0][0]
-        return page, Total(counted, exact=True) if correlation is None else self._total(counted)
+        return page, Total(counted, exact=True) if is_counted else self._total(counted)
+
+    async def dead_letters(
+        self,
+        *,
+        agent: str | None = None,
+        correlation_id: str | None = None,
+        error: str | None = None,
+        died_before: int | None = None,
+        limit: int,
+    ) -> tuple[list[str], Total]:
+        """The ids of the oldest dead runs that may start again, and how many of them there are, up to the bound.
+
+        None of a cancelled workflow, which takes no more work. `error`: the code of their last failure.
+        """
+        found = _wanted(agent, "dead", correlation_id, error)
+        if died_before is not None:
+            found.append(Condition("completed_at < ?", (died_before,)))
+        where, parameters = joined(found)
+        dead = (
+            f"SELECT id, ord FROM runs {_index(agent, 'dead', correlation_id)} WHERE {where} AND "
+            "(SELECT state FROM correlations WHERE id = runs.correlation) <> 'cancelled' ORDER BY ord LIMIT ?"
+        )
+        rows = await self._rows(
+            f"SELECT total.count, page.id FROM (SELECT count(*) AS count FROM ({dead})) AS total "
+            f"LEFT JOIN ({dead}) AS page ORDER BY page.ord",
+            (*parameters, self._count_max + 1, *parameters, min(limit, PAGE_MAX)),
+        )
+        return [id_text(row[1]) for row in rows if row[1] is not None], self._total(rows[0][0])
 
     async def run_counts(self) -> dict[str, dict[str, int]]:
         """How many runs each agent has in each state; what is zero is left out."""
@@ -105,11 +133,14 @@ class RunReads(NounReads):
 
     async def _ready(self, condition: str, parameters: tuple[object, ...]) -> list[ReadyRun]:
         rows = await self._rows(
-            "SELECT id, place, priority, vtime, ord, crashes FROM runs INDEXED BY runs_ready "
+            "SELECT id, place, priority, vtime, ord, crashes, correlation FROM runs INDEXED BY runs_ready "
             f"WHERE state = 'ready' AND NOT paused AND {condition} LIMIT ?",
             parameters,
         )
-        return [ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5]) for row in rows]
+        return [
+            ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5], id_text(row[6]))
+            for row in rows
+        ]
 
     async def oldest_ready_at(self) -> int | None:
         """When the oldest ready run was made."""
@@ -128,6 +159,22 @@ class RunReads(NounReads):
             "UNION ALL SELECT * FROM (SELECT due_at FROM hidden INDEXED BY hidden_due ORDER BY due_at LIMIT 1))"
         )
         return None if row is None else row[0]
+
+
+def _wanted(
+    agent: str | None, state: str | None, correlation: str | None, error: str | None
+) -> list[Condition]:
+    """The runs of an agent, in a state, of a correlation, whose last failure has this code; each where given."""
+    found = [Condition("tenant = ?", (DEFAULT_TENANT,))]
+    if correlation is not None:
+        found.append(Condition("correlation = ?", (id_bytes(correlation),)))
+    if agent is not None:
+        found.append(Condition("agent = ?", (agent,)))
+    if state is not None:
+        found.append(Condition("state = ?", (state,)))
+    if error is not None:
+        found.append(Condition("CAST(error AS TEXT) ->> 'code' = ?", (error,)))
+    return found
 
 
 def _index(agent: str | None, state: str | None, correlation: str | None) -> str:

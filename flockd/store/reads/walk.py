@@ -54,8 +54,7 @@ class ArtifactFilter(NamedTuple):
 
     @property
     def needs_lead(self) -> bool:
-        """Whether several indexes could lead the walk, so that it pays to ask which has the fewest entries.
-        Whether several indexes could lead the walk, so that it pays to ask which has the fewest entries."""
+        """Whether several indexes could lead the walk, so that it pays to ask which has the fewest entries."""
         choices = len(set(self.tags)) + bool(self.types or self.produced_by)
         return bool(self.tags) and choices > 1 and self.correlation_id is None and self.partition_key is None
 

@@ -18,8 +18,8 @@ from click.testing import Result
 
 from flockd.cli import batch as batch_module
 from flockd.cli.batch import Work
-from flockd.cli.batch_progress import Bar, Lines
 from flockd.cli.daemon import DaemonError, Unreachable
+from flockd.cli.progress import Bar, Lines
 from tests.unit.cli.answering import Answering
 
 Flockd = Callable[..., Result]
@@ -305,7 +305,7 @@ def test_the_bar_shows_what_is_done_and_what_failed() -> None:
     console = Console(file=text, force_terminal=True, width=80)
     with Progress(MofNCompleteColumn(), TextColumn("{task.description}"), console=console) as rich:
         bar = Bar(rich)
-        bar.show(standing(7, 20, failed_items=3))
+        bar.show(7, 20, 3)
         bar.say("[not markup]")
     shown = text.getvalue()
     assert "7/20" in shown
@@ -314,8 +314,8 @@ def test_the_bar_shows_what_is_done_and_what_failed() -> None:
 
 
 def test_lines_come_once_for_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = Lines("items")
     for completed in range(1001):
-        lines.show(standing(completed, 1000))
+        lines.show(completed, 1000)
     said = capsys.readouterr().err.splitlines()
     assert said == [f"{n} of 1000 items" for n in range(0, 1001, 100)]

@@ -114,6 +114,9 @@ def test_check_shows_types_and_agents(flockd: Flockd, app: App) -> None:
     assert ["clerk", "Ticket", "Answer", "Answers tickets."] in rows
 
 
+PLAIN = {"where": None, "from_agents": [], "tags": [], "join": None, "batch": None}
+
+
 def test_check_prints_the_shapes_of_the_api(flockd: Flockd, app: App) -> None:
     shown = json.loads(flockd("check", "desk:flock", "--json").stdout)
     assert [each["name"] for each in shown["types"]] == ["Ticket", "Answer"]
@@ -123,7 +126,7 @@ def test_check_prints_the_shapes_of_the_api(flockd: Flockd, app: App) -> None:
             "name": "clerk",
             "kind": "function",
             "description": "Answers tickets.",
-            "subscriptions": [{"types": ["Ticket"], "mode": "all"}],
+            "subscriptions": [{"types": ["Ticket"], "mode": "all", **PLAIN}],
             "outputs": ["Answer"],
         }
     ]
@@ -222,10 +225,18 @@ def test_check_shows_joins_batches_and_timers(flockd: Flockd, app: App) -> None:
             {
                 "types": ["Order", "Payment"],
                 "mode": "all",
+                **PLAIN,
                 "join": {"by": {"Order": "id", "Payment": "order"}, "within_seconds": 3600},
             }
         ],
-        [{"types": ["Order"], "mode": "all", "batch": {"size": 10, "timeout_seconds": 30, "by": "id"}}],
+        [
+            {
+                "types": ["Order"],
+                "mode": "all",
+                **PLAIN,
+                "batch": {"size": 10, "timeout_seconds": 30, "by": "id"},
+            }
+        ],
         [],
     ]
     assert shown["timers"] == [

@@ -1,11 +1,11 @@
-"""How far a batch is, on standard error: a bar on a terminal, a line now and then anywhere else."""
+"""How far something is that takes a while, on standard error: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -18,18 +18,18 @@ LINE_PERCENT = 10
 
 
 class Progress(Protocol):
-    """Shown the batch each time that it was asked for."""
+    """Told each time that more may be done."""
 
-    def show(self, batch: Mapping[str, Any]) -> None: ...
+    def show(self, done: int, total: int, failed: int = 0) -> None: ...
 
     def say(self, sentence: str) -> None: ...
 
 
 @contextmanager
-def show_progress() -> Iterator[Progress]:
-    """A progress for as long as the batch is followed."""
+def show_progress(noun: str) -> Iterator[Progress]:
+    """A progress of so many `noun`, for as long as it is followed."""
     if not sys.stderr.isatty():
-        yield Lines()
+        yield Lines(noun)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -47,11 +47,9 @@ class Bar:
         self._bar = bar
         self._task: TaskID = bar.add_task("", total=None)
 
-    def show(self, batch: Mapping[str, Any]) -> None:
-        failed = f"{batch['failed_items']} failed" if batch["failed_items"] else ""
-        self._bar.update(
-            self._task, total=batch["total_items"], completed=batch["completed_items"], description=failed
-        )
+    def show(self, done: int, total: int, failed: int = 0) -> None:
+        words = f"{failed} failed" if failed else ""
+        self._bar.update(self._task, total=total, completed=done, description=words)
 
     def say(self, sentence: str) -> None:
         self._bar.console.print(sentence, markup=False, highlight=False)
@@ -60,15 +58,16 @@ class Bar:
 class Lines:
     """For files and pipes: nothing that moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
         self._shown = -1
 
-    def show(self, batch: Mapping[str, Any]) -> None:
-        step = int(batch["progress_percentage"]) // LINE_PERCENT
+    def show(self, done: int, total: int, failed: int = 0) -> None:
+        step = 100 * done // max(total, 1) // LINE_PERCENT
         if step > self._shown:
             self._shown = step
-            failed = f", {batch['failed_items']} failed" if batch["failed_items"] else ""
-            self.say(f"{batch['completed_items']} of {batch['total_items']} items{failed}")
+            words = f", {failed} failed" if failed else ""
+            self.say(f"{done} of {total} {self._noun}{words}")
 
     def say(self, sentence: str) -> None:
         click.echo(sentence, err=True)

@@ -1,0 +1,97 @@
+"""The typed output of an agent, as pydantic-ai asks a model for it.
+
+This module imports pydantic-ai: only what asks a model imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_ai import ModelRetry, NativeOutput, PromptedOutput, StructuredDict, ToolOutput
+from pydantic_ai.exceptions import UserError
+from pydantic_core import CoreSchema, core_schema
+from typing_extensions import is_typeddict
+
+from flockd.domain.artifact_type import ArtifactType
+from flockd.engines.base import Output
+from flockd.engines.llm.thinking import OutputMode
+from flockd.errors import InvalidInput
+
+
+def answers_of(types: Iterable[ArtifactType], mode: OutputMode) -> Any:
+    """What to give an Agent as its `output_type`: the answer is one of the types, and comes as an `Output`.
+
+    A type of a model is validated by pydantic, one of a JSON Schema by the schema; what does not fit is the model's to
+    mend. Raises ValueError with a sentence for a JSON Schema that models cannot be given: one that refers to itself.
+    """
+    functions = [_function(one) for one in types]
+    match mode:
+        case "native":
+            return NativeOutput(functions)
+        case "prompted":
+            return PromptedOutput(functions)
+        case "tool":
+            return [ToolOutput(function, name=function.__name__) for function in functions]
+
+
+def _function(artifact_type: ArtifactType) -> Callable[[Any], Awaitable[Output]]:
+    """A function whose only parameter is the value: so pydantic-ai names the type, whatever it is made of.
+
+    A coroutine function, since pydantic-ai would call a plain one in a thread.
+    """
+    name = artifact_type.name
+    shape = _class_of(artifact_type)
+
+    async def answer(value: Any) -> Output:
+        if not issubclass(shape, _Held):
+            return Output(name, value)
+        if artifact_type.model is not None:
+            return Output(name, value.value)
+        try:
+            return Output(name, artifact_type.check(value.value))
+        except InvalidInput as invalid:
+            raise ModelRetry(invalid.message) from None
+
+    answer.__name__ = answer.__qualname__ = name
+    answer.__doc__ = artifact_type.description
+    answer.__annotations__ = {"value": shape, "return": Output}
+    return answer
+
+
+def _class_of(artifact_type: ArtifactType) -> type[Any]:
+    """A class whose instances are the values: by their class pydantic-ai tells one of several types from another."""
+    model: Any = artifact_type.model
+    if model is None:
+        return _held(_document(artifact_type), is_object=True)
+    if isinstance(model, type) and not is_typeddict(model):
+        return model
+    return _held(model, is_object=is_typeddict(model))
+
+
+class _Held:
+    """A value that has no class of its own."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _held(shape: Any, *, is_object: bool) -> type[_Held]:
+    class Held(_Held):
+        __is_model_like__ = is_object
+        """For pydantic-ai: what is an object by itself is not asked for within another."""
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+            return core_schema.no_info_after_validator_function(cls, handler.generate_schema(shape))
+
+    return Held
+
+
+def _document(artifact_type: ArtifactType) -> Any:
+    """A dict that models are told by the JSON Schema. Raises ValueError."""
+    try:
+        return StructuredDict(dict(artifact_type.schema), name=artifact_type.name)
+    except UserError as error:
+        raise ValueError(f"a model cannot be asked for {artifact_type.name}: {error.message}") from error

@@ -1,0 +1,244 @@
+"""The model as one attempt of a run asks it: through a gate, within budgets, live, and for each question once.
+
+This module imports pydantic-ai: only what asks a model imports it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any
+
+import orjson
+from pydantic_ai.exceptions import IncompleteToolCall, UserError
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelResponse,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ToolCallPart,
+    ToolCallPartDelta,
+)
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
+
+from flockd.domain.retry import delay_seconds
+from flockd.domain.usage import Most, Usage
+from flockd.engines.base import Context
+from flockd.engines.llm.catalog import Served
+from flockd.engines.llm.failures import Failure, failure_of
+from flockd.engines.llm.recorded import Generation, Request, read, request_of, written
+from flockd.errors import AgentFailed
+
+BACKOFF_SECONDS = 0.5
+"""Before a refused request is sent again, where its provider does not say when; twice that the next time, and so on."""
+_BACKOFF_MAX_SECONDS = 30.0
+_REST_MAX_SECONDS = 3600.0
+"""What a `Retry-After` may ask at most: a mistaken one shall not stop a model for days."""
+
+
+class RoundsExceeded(Exception):
+    """The model called tools once more than it may."""
+
+
+class AskedModel(WrapperModel):
+    """Does everything that flockd adds to a request, and leaves the rest (prompts, types, tools) to pydantic-ai.
+
+    A recorded answer is returned as it is. Else the request waits at the model's gate, its most is reserved, it is
+    sent, its answer is told live as it comes, and what it took is settled together with the record of the answer.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        context: Context,
+        generation: Generation,
+        *,
+        timeout_seconds: float,
+        max_tokens: int,
+        tool_rounds: int,
+    ) -> None:
+        super().__init__(served.model)
+        self._served = served
+        self._context = context
+        self._generation = generation
+        self._timeout_seconds = timeout_seconds
+        self._max_tokens = max_tokens
+        self._rounds_left = tool_rounds
+        self.last_said = ""
+        """The text of the last answer, or the output in it."""
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Raises AgentFailed where the provider fails, pydantic-ai's UserError where the model cannot be asked so,
+        BudgetExceeded, RunSuperseded, and RoundsExceeded.
+        """
+        request = request_of(messages, model_settings, model_request_parameters)
+        step = self._generation.step(request)
+        recorded = await self._context.memory.recall(step)
+        if recorded is not None:
+            response = read(recorded)
+        else:
+            response = await self._ask(step, request, messages, model_settings, model_request_parameters)
+        self._look_at(response, model_request_parameters)
+        return response
+
+    async def _ask(self, step: str, request: Request, *asked: Any) -> ModelResponse:
+        """Send the request until it is answered or refused for good. Each sending is a call of its own for budgets."""
+        gate = self._served.gate
+        ticket = gate.ticket()
+        failures = 0
+        while True:
+            async with gate.entered(ticket):
+                answer = await self._call(step, request, *asked)
+                if isinstance(answer, Failure) and answer.again and answer.after is not None:
+                    gate.rest(min(answer.after, _REST_MAX_SECONDS))  # before the next one is let in
+            if isinstance(answer, ModelResponse):
+                return answer
+            failures += 1
+            if not answer.again or failures > self._served.retries:
+                times = f" (asked {failures} times)" if failures > 1 else ""
+                raise AgentFailed(f"agent {self._context.agent}: {self._served.name} {answer.what}{times}")
+            if answer.after is None:
+                await asyncio.sleep(delay_seconds(failures, BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS))
+
+    async def _call(self, step: str, request: Request, *asked: Any) -> ModelResponse | Failure:
+        """One sending, reserved before it and settled after it, whatever becomes of it."""
+        memory = self._context.memory
+        call = await memory.begin_call(self._served.name, self._most(request))
+        sent = perf_counter()
+        stream = _Told(self._context, asked[-1])
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await self._stream(stream, *asked)
+        except UserError:  # it was not sent: the model cannot do what is asked
+            await memory.end_call(call, Usage())
+            raise
+        except Exception as error:
+            failure = failure_of(error, begun=stream.begun, timeout_seconds=self._timeout_seconds)
+            await memory.end_call(call, Usage(requests=1, ms=_ms_since(sent)) if failure.untaken else None)
+            return failure
+        except BaseException:  # cancelled: the connection is closed, and nobody knows what was taken
+            await memory.end_call(call, None)
+            raise
+        taken = self._taken(response.usage, _ms_since(sent))
+        try:
+            await memory.end_call(call, taken, step=(step, written(response)))
+        except ValueError as too_large:
+            raise AgentFailed(f"agent {self._context.agent}: {self._served.name}: {too_large}") from too_large
+        return response
+
+    async def _stream(
+        self,
+        told: _Told,
+        messages: list[ModelMessage],
+        settings: ModelSettings | None,
+        parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        async with self.wrapped.request_stream(messages, settings, parameters) as stream:
+            async with aclosing(aiter(stream)) as events:  # type: ignore[type-var]  # it is a generator
+                async for event in events:
+                    told.tell(event)
+            response = stream.get()
+        if not _has_ended(response):
+            raise ConnectionError("its answer has no end")
+        return response
+
+    def _most(self, request: Request) -> Most:
+        price = self._served.price
+        usage = RequestUsage(input_tokens=request.size, output_tokens=self._max_tokens)
+        return Most(request.size, self._max_tokens, None if price is None else price(usage))
+
+    def _taken(self, usage: RequestUsage, ms: int) -> Usage | None:
+        """What the provider says; None where it says nothing."""
+        if usage.unmeasured_requests:
+            return None
+        price = self._served.price
+        cost = 0 if price is None else price(usage)
+        return Usage(1, usage.input_tokens, usage.output_tokens, cost, ms)
+
+    def _look_at(self, response: ModelResponse, parameters: ModelRequestParameters) -> None:
+        """Keep what was said, and end what must not go on.
+
+        Raises RoundsExceeded, and pydantic-ai's IncompleteToolCall, for which it would ask again.
+        """
+        outputs = {tool.name for tool in parameters.output_tools}
+        said: list[str] = []
+        called = False
+        for part in response.parts:
+            if isinstance(part, TextPart):
+                said.append(part.content)
+            elif isinstance(part, ToolCallPart):
+                if part.tool_name in outputs:
+                    said.append(_text(part.args))
+                else:
+                    called = True
+                if response.finish_reason == "length" and not _is_whole(part):
+                    self.last_said = "".join(said)
+                    raise IncompleteToolCall(f"max_tokens ({self._max_tokens})")
+        self.last_said = "".join(said)
+        if called:
+            if self._rounds_left == 0:
+                raise RoundsExceeded
+            self._rounds_left -= 1
+
+
+class _Told:
+    """The live text of one answer: text as it comes, and the arguments where the output is the call of a tool."""
+
+    def __init__(self, context: Context, parameters: ModelRequestParameters) -> None:
+        self._write = context.write
+        self._output_tools = {tool.name for tool in parameters.output_tools}
+        self._outputs: set[int] = set()
+        """The parts that are calls of an output tool."""
+        self.begun = False
+        """Whether anything of the answer has come."""
+
+    def tell(self, event: ModelResponseStreamEvent) -> None:
+        self.begun = True
+        match event:
+            case PartStartEvent(part=TextPart(content=text)):
+                self._write(text)
+            case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+                self._write(text)
+            case PartStartEvent(index=index, part=ToolCallPart(tool_name=name, args=args)):
+                if name in self._output_tools:
+                    self._outputs.add(index)
+                    self._write(_text(args))
+            case PartDeltaEvent(index=index, delta=ToolCallPartDelta(args_delta=args)):
+                if index in self._outputs:
+                    self._write(_text(args))
+
+
+def _text(args: str | Mapping[str, Any] | None) -> str:
+    return args if isinstance(args, str) else "" if args is None else orjson.dumps(args).decode()
+
+
+def _has_ended(response: ModelResponse) -> bool:
+    """Whether the provider said that this is all: what a proxy ends in the middle may end in good order."""
+    says_why = "finish_reason" in (response.provider_details or {})
+    says_usage = not response.usage.unmeasured_requests
+    return response.state != "incomplete" and (says_why or says_usage)
+
+
+def _is_whole(call: ToolCallPart) -> bool:
+    try:
+        call.args_as_dict(raise_if_invalid=True)
+    except (ValueError, AssertionError):
+        return False
+    return True
+
+
+def _ms_since(began: float) -> int:
+    return int((perf_counter() - began) * 1000)

@@ -1,0 +1,106 @@
+"""What a group loads of calls of language models and of the ledgers in which they stand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from flockd.domain.budget import Amounts, Ledger, LedgerKey, Scope
+from flockd.domain.identity import id_bytes
+from flockd.domain.usage import Call, Most
+from flockd.store.cache import Cache
+from flockd.store.rows import CALL_COLUMNS, LEDGER_COLUMNS, Row, call_from, ledger_from, ledger_key_row
+from flockd.store.state import DUE_PAGE, State
+
+_KEYS_MOST = 4096
+"""Keys of one statement: five parameters each."""
+_NO_MOMENT = 2**63 - 1
+
+_OF_THEM = {
+    Scope.run: "(tenant, correlation) IN (SELECT tenant, correlation FROM runs WHERE id = ?1) AND run = ?1",
+    Scope.correlation: "tenant = (SELECT tenant FROM correlations WHERE id = ?1) AND correlation = ?1",
+    Scope.agent: "tenant IN (WITH RECURSIVE tenants (name) AS (SELECT min(tenant) FROM calls UNION ALL "
+    "SELECT (SELECT min(tenant) FROM calls WHERE tenant > name) FROM tenants WHERE name IS NOT NULL) "
+    "SELECT name FROM tenants) AND agent = ?1",
+    Scope.tenant: "tenant = ?1",
+}
+"""The calls of a subject; of an agent in all tenants, which are found by one step of the index each."""
+
+
+def load_calls(connection: sqlite3.Connection, cache: Cache, state: State, calls: Iterable[str]) -> None:
+    """These calls."""
+    unknown = [id_bytes(one) for one in calls if not cache.call(state, one)]
+    for one in unknown:
+        _take(state, connection.execute(f"SELECT {CALL_COLUMNS} FROM calls WHERE id = ?", (one,)))
+
+
+def load_lost_calls(connection: sqlite3.Connection, state: State) -> list[Call]:
+    """A page of the calls that are open."""
+    sql = f"SELECT {CALL_COLUMNS} FROM calls INDEXED BY calls_open WHERE requests IS NULL LIMIT ?"
+    return _take(state, connection.execute(sql, (DUE_PAGE,)))
+
+
+def _take(state: State, rows: Iterable[Row]) -> list[Call]:
+    found = [call_from(row) for row in rows]
+    state.accounts.calls.update({call.id: call for call in found})
+    return found
+
+
+def load_ledgers(connection: sqlite3.Connection, cache: Cache, state: State, calls_of: Iterable[str]) -> None:
+    """The ledgers of the loaded calls, as far as they are there, and all of the calls that these runs begin."""
+    accounts = state.accounts
+    budgets = accounts.budgets
+    if not budgets.rules:
+        return
+    beginning = [
+        key
+        for run in map(state.runs.get, calls_of)
+        if run is not None
+        for _, key in budgets.ledgers(
+            Call("", run.id, run.correlation_id, run.agent, run.tenant, "", Most(0, 0, 0), state.now)
+        )
+    ]
+    wanted = dict.fromkeys(
+        chain(beginning, (key for call in accounts.calls.values() for _, key in budgets.ledgers(call)))
+    )
+    unknown = [key for key in wanted if not cache.ledger(state, key)]
+    for start in range(0, len(unknown), _KEYS_MOST):
+        _load_stored(connection, state, unknown[start : start + _KEYS_MOST])
+    for key in beginning:
+        if key not in accounts.ledgers:
+            accounts.ledgers[key] = Ledger(key, *summed(connection.execute(*ledger_sum(key)).fetchone()))
+
+
+def _load_stored(connection: sqlite3.Connection, state: State, keys: Sequence[LedgerKey]) -> None:
+    size = 1 << (len(keys) - 1).bit_length()  # few texts are ever made
+    padded = [*keys, *[keys[-1]] * (size - len(keys))]
+    places = ", ".join(["(?, ?, ?, ?, ?)"] * size)
+    for row in connection.execute(
+        f"SELECT {LEDGER_COLUMNS} FROM ledgers WHERE (scope, subject, agent, per, began_at) IN (VALUES {places})",
+        [value for key in padded for value in ledger_key_row(key)],
+    ):
+        ledger = ledger_from(row)
+        state.accounts.ledgers[ledger.key] = ledger
+
+
+def ledger_sum(key: LedgerKey) -> tuple[str, Row]:
+    """A SELECT, with its parameters, of what a ledger that is not stored would say; `summed` reads its row."""
+    subject = ledger_key_row(key)[1]
+    where = f"{_OF_THEM[key.scope]} AND began_at >= ?2 AND began_at < ?3"
+    parameters: list[object] = [subject, key.window, _NO_MOMENT if key.ends_at is None else key.ends_at]
+    if key.agent:
+        where += " AND agent = ?4"
+        parameters.append(key.agent)
+    return (
+        "SELECT ifnull(sum(requests), 0), ifnull(sum(input_tokens + output_tokens), 0), ifnull(sum(cost), 0), "
+        "count(*) FILTER (WHERE requests IS NULL), "
+        "ifnull(sum(input_most + output_most) FILTER (WHERE requests IS NULL), 0), "
+        f"ifnull(sum(cost_most) FILTER (WHERE requests IS NULL), 0) FROM calls WHERE {where}",
+        parameters,
+    )
+
+
+def summed(row: Row) -> tuple[Amounts, Amounts]:
+    """What is spent, and what is reserved."""
+    return Amounts(*row[:3]), Amounts(*row[3:])

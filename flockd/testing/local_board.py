@@ -1,0 +1,375 @@
+"""A board under test: a whole flock at work, without a network, whose time passes when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import orjson
+from pydantic_core import to_json
+
+from flockd.board import Publication, Published
+from flockd.config import Config
+from flockd.domain import duration
+from flockd.domain.agent import agent_at
+from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.correlation import CorrelationState
+from flockd.domain.priority import Priority
+from flockd.domain.question import Question
+from flockd.domain.run import OPEN
+from flockd.domain.visibility import PUBLIC, AnyVisibility
+from flockd.engines.outside import Outside
+from flockd.errors import AgentFailed, InvalidInput, nearest
+from flockd.flock import Flock
+from flockd.flock.declared_types import TypeChoice
+from flockd.loading import outside_of
+from flockd.store.reads import ArtifactFilter
+from flockd.testing.artifact import BoardArtifact
+from flockd.testing.asleep import is_asleep
+from flockd.testing.clock import Clock
+from flockd.testing.machine import Machine, machine
+from flockd.testing.stand_ins import ModelForTests, use_models
+
+LIMIT_SECONDS = 10.0
+"""How long a test waits, in real seconds, for agents that do not end."""
+_PATIENCE_SECONDS = 1.0
+"""How long time stands still, in real seconds, for agents that work when it is to pass."""
+_LOOK_SECONDS = 0.005
+"""An agent that falls asleep tells nobody: who waits for that looks again after this."""
+_PAGE = 500
+_WHOLE = 1 << 40
+"""Bytes of a payload inside an event: all."""
+_LOOKS_AT_A_MOMENT = 100
+"""How often one and the same moment may bring something new: more is something that time does not move on."""
+
+
+@asynccontextmanager
+async def flock_test(
+    flock: Flock,
+    *,
+    model: ModelForTests | None = None,
+    models: Mapping[str, ModelForTests] | None = None,
+    now: datetime | str | None = None,
+    config: Config | None = None,
+) -> AsyncIterator[LocalBoard]:
+    """The flock at work on an empty board of its own, until the block ends.
+
+    Agents that think with a language model ask `models` by the name of theirs, else `model`; without either their runs
+    fail. Time stands at `now` (without it: the present) and passes by `advance`. `config` has the settings; none are
+    read from files or the environment. Raises DeclarationError where the flock is declared wrongly.
+    """
+    settings = config or Config()
+    outside = outside_of(settings)
+    use_models(flock, outside, model, models or {})
+    board = LocalBoard(flock, Clock(now))
+    async with board.at_work(settings, outside):
+        yield board
+
+
+class LocalBoard:
+    """What a test does with a flock at work, and sees of it; `flock_test` makes one."""
+
+    def __init__(self, flock: Flock, clock: Clock) -> None:
+        self.flock = flock
+        self.clock = clock
+        self._types = flock.types()
+        self._bell = asyncio.Event()
+        self._broken: str | None = None
+        self._machine: Machine | None = None
+
+    @asynccontextmanager
+    async def at_work(self, config: Config, outside: Outside) -> AsyncIterator[None]:
+        """Start the flock, and end it when the block ends."""
+        async with machine(
+            self.flock, config, outside, clock=self.clock, ring=self._bell.set, on_fatal=self._failed
+        ) as self._machine:
+            await self._look_at_clock()
+            yield
+
+    # -- work -----------------------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        value: Any,
+        *,
+        type: TypeChoice | None = None,
+        tags: tuple[str, ...] | list[str] = (),
+        partition_key: str | None = None,
+        visibility: AnyVisibility = PUBLIC,
+        correlation_id: str | None = None,
+        priority: Literal["low", "normal", "high", "critical"] | None = None,
+    ) -> BoardArtifact:
+        """Publish an artifact as a client does, and return it when it is on the board.
+
+        `value` is an instance of the type's class; plain data needs its `type`. Raises InvalidInput.
+        """
+        wanted = self._publication(value, type)._replace(
+            tags=tuple(tags),
+            partition_key=partition_key,
+            visibility=visibility,
+            correlation_id=correlation_id,
+            priority=None if priority is None else Priority[priority],
+        )
+        published = await self._works.board.publish(wanted)
+        artifact = await self._works.reads.artifact(published.artifact_id)
+        assert artifact is not None, "what was published is on the board"
+        return BoardArtifact.of(artifact, self._types)
+
+    async def run(self, value: Any, *, type: TypeChoice | None = None) -> list[BoardArtifact]:
+        """Publish an artifact, and return what agents made of it when the workflow has ended.
+
+        Time passes by itself as far as the workflow waits for it: retries come at once. Raises AgentFailed where an
+        agent failed for good, or where the workflow waits for a person.
+        """
+        published = await self._works.board.publish(self._publication(value, type))
+        return await self._outcome(published)
+
+    async def run_agent(self, agent: str, *inputs: Any) -> list[BoardArtifact]:
+        """Let one agent run on these inputs, and return what it made; that wakes nobody. Raises as `run`."""
+        known = self._works.board.agents
+        found = known.spelled(agent)
+        if found is None:
+            near = nearest(agent, known)
+            raise InvalidInput(f"there is no agent {agent}" + (f": did you mean {near}?" if near else ""))
+        publications = [self._publication(value, None) for value in inputs]
+        return await self._outcome(await self._works.board.run_agent(found, publications))
+
+    async def answer(self, answer: Any, question: Question | str | None = None) -> None:
+        """Answer a question, an id or one of `questions()`; without it the only one that is open.
+
+        Raises InvalidInput where its schema refuses the answer, or where there is not one open question.
+        """
+        if not isinstance(question, Question):
+            open_now = [one for one in await self.questions() if question in (None, one.id)]
+            if len(open_now) != 1:
+                raise InvalidInput(
+                    f"{len(open_now) or 'no'} questions are open: say which one is answered"
+                    if question is None
+                    else f"there is no open question {question}"
+                )
+            (question,) = open_now
+        await self._works.board.answer_question(question, to_json(answer), "test")
+
+    async def cancel(self, what: BoardArtifact | str) -> None:
+        """Cancel the workflow of an artifact, or of this id. Raises NotFound."""
+        await self._works.board.cancel_correlation(what if isinstance(what, str) else what.correlation_id)
+
+    # -- time -----------------------------------------------------------------------------------------------
+
+    async def advance(self, by: str | float | timedelta) -> None:
+        """Let time pass ("2h", "30s", a number of seconds): all that is due meanwhile happens, each at its moment.
+
+        Before each moment, and at the end, it waits until no agent works but those that sleep; for one that waits for
+        something else, at most a second.
+        """
+        await self._advance_to(self.clock.now + round(duration.seconds(by) * 1000))
+
+    async def idle(self, limit_seconds: float = LIMIT_SECONDS) -> None:
+        """Wait until nothing works and nothing is about to start.
+
+        What waits for time, a person or other artifacts goes on waiting. Raises TimeoutError, which says who still
+        works, after so many real seconds.
+        """
+        if not await self._until(self._is_idle, limit_seconds):
+            raise TimeoutError(self._busy())
+
+    # -- what is there --------------------------------------------------------------------------------------
+
+    async def artifacts(
+        self,
+        type: TypeChoice | None = None,
+        *,
+        produced_by: str | None = None,
+        correlation_id: str | None = None,
+        tag: str | None = None,
+    ) -> list[BoardArtifact]:
+        """The artifacts on the board, in the order in which they came."""
+        wanted = ArtifactFilter(
+            types=() if type is None else (self._type(type).name,),
+            produced_by=() if produced_by is None else (produced_by,),
+            correlation_id=correlation_id,
+            tags=() if tag is None else (tag,),
+        )
+        found: list[BoardArtifact] = []
+        while page := await self._works.reads.artifacts(
+            wanted, limit=_PAGE, after=found[-1].seq if found else None
+        ):
+            found += (BoardArtifact.of(artifact, self._types) for artifact in page)
+        return found
+
+    async def questions(self) -> list[Question]:
+        """The questions that are open, the oldest first."""
+        found, _ = await self._works.reads.questions(state="open", limit=_PAGE)
+        return found[::-1]
+
+    async def runs(self, agent: str | None = None, *, state: str | None = None) -> list[dict[str, Any]]:
+        """The runs in the order in which they began, as the API shows them."""
+        found, _ = await self._works.reads.runs(agent=agent, state=state, limit=_PAGE)
+        return [_plain(run.document()) for run in reversed(found)]
+
+    def events(
+        self, kind: str | None = None, *, agent: str | None = None, correlation_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The log, in order, as streams send it. Live text is not in it: see `text`."""
+        return [
+            orjson.loads(event.encode(_WHOLE))
+            for event in self._works.events
+            if kind in (None, event.kind)
+            and agent in (None, event.agent)
+            and correlation_id in (None, event.correlation_id)
+        ]
+
+    def text(self, agent: str) -> str:
+        """The live text of an agent's runs, all that it wrote so far."""
+        return "".join(orjson.loads(event.data)["text"] for event in self._works.live if event.agent == agent)
+
+    # -- within ---------------------------------------------------------------------------------------------
+
+    @property
+    def _works(self) -> Machine:
+        if self._broken is not None:
+            raise RuntimeError(f"the board under test ended: {self._broken}")
+        assert self._machine is not None, "flock_test has started it"
+        return self._machine
+
+    def _failed(self, reason: str) -> None:
+        self._broken = reason
+        self._bell.set()
+
+    def _publication(self, value: Any, type: TypeChoice | None) -> Publication:
+        kind = self._type(value.__class__ if type is None else type)
+        return Publication(kind.name, to_json(value) if kind.model is None else kind.dump(kind.check(value)))
+
+    def _type(self, choice: TypeChoice) -> ArtifactType:
+        """The type that a test names, by its name or its class. Raises InvalidInput."""
+        if isinstance(choice, str):
+            return self._types.named(choice)
+        for kind in self._types.values():
+            if choice in (kind, kind.model):
+                return kind
+        name = getattr(choice, "__name__", repr(choice))
+        raise InvalidInput(f"{name} is no artifact type of this flock: name one with type=")
+
+    async def _outcome(self, published: Published) -> list[BoardArtifact]:
+        """What a workflow made, when it has ended; time passes for it."""
+
+        def is_over() -> bool:
+            return self._works.ended[published.correlation_id] >= published.round
+
+        while True:
+            if not await self._until(lambda: is_over() or self._is_idle(), LIMIT_SECONDS):
+                raise TimeoutError(self._busy())
+            if is_over():
+                break
+            due_at = await self._next_moment(firings=False)
+            if due_at is None:
+                raise AgentFailed(await self._waits_for(published.correlation_id))
+            await self._advance_to(due_at)
+        found = await self._works.reads.round(published.correlation_id, published.round)
+        correlation = await self._works.reads.correlation(published.correlation_id)
+        assert found is not None and correlation is not None, "it has ended"
+        for agent, error in found.errors:
+            failure = orjson.loads(error)
+            raise AgentFailed(f"{agent} failed: {failure['message']}", details={"agent": agent, **failure})
+        if correlation.state is not CorrelationState.completed:
+            raise AgentFailed(
+                f"the workflow ended as {correlation.state}: {correlation.reason or 'cancelled'}"
+            )
+        return [BoardArtifact.of(artifact, self._types) for artifact in found.artifacts]
+
+    async def _waits_for(self, correlation_id: str) -> str:
+        """Why a workflow does not end, whatever time passes."""
+        for question in await self.questions():
+            if question.correlation_id == correlation_id:
+                return f"{question.agent} asks {question.text!r}: publish, answer and wait for idle in flock_test"
+        found, _ = await self._works.reads.runs(correlation_id=correlation_id, limit=_PAGE)
+        waiting = {run.agent for run in found if run.state in OPEN}
+        return f"the workflow does not end by itself: {' and '.join(sorted(waiting)) or 'it'} is paused"
+
+    async def _advance_to(self, moment: int) -> None:
+        looks_at: dict[int, int] = {}
+        while True:
+            await self._until(self._is_asleep_or_idle, _PATIENCE_SECONDS)
+            due_at = await self._next_moment()
+            if due_at is None or due_at > moment or looks_at.get(due_at, 0) == _LOOKS_AT_A_MOMENT:
+                break
+            looks_at[due_at] = looks_at.get(due_at, 0) + 1
+            await self._move_to(due_at)
+        await self._move_to(moment)
+        await self._until(self._is_asleep_or_idle, _PATIENCE_SECONDS)
+
+    async def _move_to(self, moment: int) -> None:
+        self.clock.move_to(moment)
+        await self._look_at_clock()
+
+    async def _look_at_clock(self) -> None:
+        """All that is due now happens; awaited, so that it has happened when this returns."""
+        works, now = self._works, self.clock.now
+        while await works.board.wake(now):
+            pass
+        await works.board.reveal(now)
+        await works.board.fire_timers(now)
+        works.supervisor.look_at_clock()  # a rate may let a run start
+        await asyncio.sleep(0)
+
+    async def _next_moment(self, *, firings: bool = True) -> int | None:
+        """When time brings something next: a retry, the end of a question, a pool, a rate's next start, a timer."""
+        reads, occupancy, agents = self._works.reads, self._works.writer.occupancy, self._works.board.agents
+        moments = [await reads.next_due()]
+        if firings:
+            moments.append(await reads.next_firing())
+        for place, _ in occupancy.ready.items():
+            agent = agents.get(agent_at(place))
+            if agent is not None and agent.name not in occupancy.paused:
+                moments.append(occupancy.free_again_at(agent, self.clock.now))
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _is_idle(self) -> bool:
+        """Nothing works, and nothing that is ready may start now."""
+        works, now = self._works, self.clock.now
+        occupancy, agents = works.writer.occupancy, works.board.agents
+        if works.supervisor.is_busy or occupancy.busy.total:
+            return False
+        waiting = (agents.get(agent_at(place)) for place, _ in occupancy.ready.items())
+        return not any(agent is not None and occupancy.allowed(agent, now) > 0 for agent in waiting)
+
+    def _is_asleep_or_idle(self) -> bool:
+        """The same, but for agents that sleep until time passes."""
+        return self._is_idle() or (
+            all(is_asleep(task) for task in asyncio.all_tasks() if task.get_name().startswith("run "))
+            and self._works.supervisor.working > 0
+        )
+
+    async def _until(self, true: Callable[[], bool], limit_seconds: float) -> bool:
+        """Wait until this is true, for so many real seconds; answers whether it is."""
+        ends_at = time.monotonic() + limit_seconds
+        while not true():
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                return False
+            self._bell.clear()
+            try:
+                async with asyncio.timeout(min(left, _LOOK_SECONDS)):
+                    await self._bell.wait()
+            except TimeoutError:
+                pass
+        return True
+
+    def _busy(self) -> str:
+        """Who still works."""
+        occupancy = self._works.writer.occupancy
+        names = sorted(
+            {agent_at(place) for tally in (occupancy.busy, occupancy.ready) for place, _ in tally.items()}
+        )
+        return (
+            f"{' and '.join(names) or 'the board'} still works after {LIMIT_SECONDS:g} real seconds: an agent that "
+            "sleeps goes on when time passes (advance)"
+        )
+
+
+def _plain(document: Any) -> Any:
+    return orjson.loads(orjson.dumps(document))

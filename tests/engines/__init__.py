@@ -1,0 +1,1 @@
+"""Engines that reach beyond the daemon: language models, their tools, and services over HTTP."""

@@ -1,0 +1,258 @@
+"""Tools of agents on a real board: what a run does once over crashes and failures, what is logged, what it sees."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.visibility import Private
+from flockd.engines.base import Context, Output, Threads
+from flockd.engines.llm.engine import LlmEngine
+from flockd.engines.llm.thinking import McpServer, Seen, Thinking
+from flockd.engines.outside import Outside
+
+from ..rig import Note, Rig, Rigs, agent, rigs
+from .fake_openai import Calls, FakeOpenAI, Hangs, Refuses
+from .test_mcp import SERVER, lives, noted, notes, pids, until
+
+__all__ = ["notes", "rigs"]
+
+DONE = '{"n": 7}'
+LIMIT_SECONDS = 20
+
+
+class Thinks:
+    """The real engine, with the outside of a test."""
+
+    kind = "llm"
+
+    def __init__(self, outside: Outside, **thinking: Any) -> None:
+        self._outside = outside
+        outputs = {"B": ArtifactType("B", Note)}
+        self._engine = LlmEngine("a", Thinking(**thinking), outputs, default_model=None)
+
+    async def run(self, inputs: Sequence[Any], context: Context, threads: Threads) -> list[Output]:
+        context.outside = self._outside
+        return await self._engine.run(inputs, context, threads)
+
+
+async def started(rigs: Rigs, engine: Thinks, **fields: Any) -> Rig:
+    rig = await rigs(agent("a", "A", **fields), engines={"a": engine}, retry_base_seconds=0.001)
+    await rig.publish("A")
+    return rig
+
+
+async def published(rig: Rig) -> list[int]:
+    await rig.event("run.completed")
+    return [
+        orjson.loads(event.artifact.payload)["n"]
+        for event in rig.events
+        if event.artifact is not None and event.artifact.type == "B"
+    ]
+
+
+async def wake(rig: Rig) -> None:
+    rig.clock.advance(1)
+    while await rig.board.wake(rig.clock()):
+        pass
+
+
+def charge(name: str = "charge", **arguments: Any) -> Calls:
+    return Calls([(name, orjson.dumps(arguments).decode())])
+
+
+@pytest.fixture(params=["async def", "def"])
+def charging(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[..., Any], Path]:
+    """A tool that costs money, and the account: a line for each time that it did."""
+    account = tmp_path / "account"
+    account.touch()
+
+    def book(amount: int) -> str:
+        with account.open("a") as file:
+            file.write(f"{amount}\n")
+        return "charged"
+
+    async def charge(amount: int) -> str:
+        """Charges the customer."""
+        return book(amount)
+
+    def blocking_charge(amount: int) -> str:
+        return book(amount)
+
+    blocking_charge.__name__ = "charge"
+    return (charge if request.param == "async def" else blocking_charge), account
+
+
+async def test_a_run_that_is_killed_after_a_call_does_not_repeat_it(
+    charging: tuple[Callable[..., Any], Path], provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    tool, account = charging
+    provider.script(charge(amount=5), Hangs(), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(tool,)))
+    await provider.request(2)  # the model has been told what came of its call
+    await rig.crash()
+    await rig.start()
+    assert await published(rig) == [7]
+    assert noted(account) == ["5"]
+    assert len(provider.asked) == 3  # its first answer was kept as well
+    told = [one for one in provider.asked[2].body["messages"] if one["role"] == "tool"]
+    assert [one["content"] for one in told] == ["charged"]
+    (event,) = rig.data("tool.called")
+    assert (event["tool"], event["arguments"], event["outcome"], event["error"]) == (
+        "charge",
+        {"amount": 5},
+        "ok",
+        None,
+    )
+
+
+async def test_a_run_that_fails_after_a_call_does_not_repeat_it_when_it_is_tried_again(
+    charging: tuple[Callable[..., Any], Path], provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    tool, account = charging
+    provider.script(charge(amount=5), Refuses(400), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(tool,)), retries=1)
+    await rig.event("run.retrying")
+    await wake(rig)
+    assert await published(rig) == [7]
+    assert noted(account) == ["5"]
+    assert len(rig.data("tool.called")) == 1
+
+
+async def test_the_event_is_of_the_run_and_stands_in_the_log_before_its_end(
+    charging: tuple[Callable[..., Any], Path], provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    provider.script(charge(amount=5), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(charging[0],)))
+    await published(rig)
+    called, completed = await rig.event("tool.called"), await rig.event("run.completed")
+    assert (called.agent, called.run_id, called.correlation_id) == (
+        "a",
+        completed.run_id,
+        completed.correlation_id,
+    )
+    assert called.seq < completed.seq
+
+
+async def test_what_fails_is_told_each_time_and_kept_never(
+    provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    working = False
+
+    async def fetch() -> str:
+        if not working:
+            raise LookupError("nobody answers")
+        return "fetched"
+
+    provider.script(charge("fetch"), Hangs(), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(fetch,)))
+    await provider.request(2)
+    assert [(event["outcome"], event["error"]) for event in rig.data("tool.called")] == [
+        ("error", "LookupError: nobody answers")
+    ]
+    await rig.crash()
+    working = True
+    await rig.start()
+    assert await published(rig) == [7]
+    assert [event["outcome"] for event in rig.data("tool.called")] == ["error", "ok"]
+    told = [one for one in provider.asked[2].body["messages"] if one["role"] == "tool"]
+    assert [one["content"] for one in told] == ["fetched"]
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["async def", "def"])
+async def test_a_tool_may_ask_a_person_and_starts_again_with_the_answer(
+    blocks: bool, provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    answers: list[str] = []
+
+    async def confirm(ctx: Context, what: str) -> str:
+        answers.append(await ctx.ask(f"May I {what}?"))
+        return answers[-1]
+
+    def blocking_confirm(ctx: Context, what: str) -> str:
+        answer: Any = ctx.ask(f"May I {what}?")
+        answers.append(answer)
+        return answers[-1]
+
+    blocking_confirm.__name__ = "confirm"
+    provider.script(charge("confirm", what="pay"), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(blocking_confirm if blocks else confirm,)))
+    await rig.event("question.asked")
+    (question,), _ = await rig.reads.questions(state="open", limit=10)
+    assert rig.data("tool.called") == []
+    await rig.board.answer_question(question, b'"yes"', "x")
+    assert await published(rig) == [7]
+    assert answers == ["yes"]
+    assert len(provider.asked) == 2
+    assert [event["outcome"] for event in rig.data("tool.called")] == ["ok"]
+
+
+async def test_a_cancelled_run_holds_its_place_until_the_last_thread_of_its_tools_has_ended(
+    provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    began: list[int] = []
+    gates = [threading.Event(), threading.Event()]
+
+    def slow(n: int) -> int:
+        began.append(n)
+        gates[n].wait(LIMIT_SECONDS)
+        return n
+
+    def slow_threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("a slow")]
+
+    provider.script(Calls([("slow", '{"n": 0}'), ("slow", '{"n": 1}')]))
+    rig = await started(rigs, Thinks(outside, tools=(slow,)))
+    await until(lambda: len(began) == 2)
+    run_id = (await rig.event("run.started")).run_id
+    assert run_id is not None
+    await rig.board.cancel_run(run_id)
+    gates[1].set()
+    await until(lambda: len(slow_threads()) == 1)
+    await rig.passed()
+    assert rig.busy("a") == 1
+    gates[0].set()
+    await rig.until(lambda: rig.busy("a") == 0)
+    assert rig.data("tool.called") == []
+
+
+async def test_a_cancelled_run_leaves_no_server_and_a_killed_one_repeats_no_call(
+    provider: FakeOpenAI, outside: Outside, rigs: Rigs, notes: Path
+) -> None:
+    files = McpServer("files", command=(*SERVER, "stdio"), allow=("add",), env=("MCP_TEST_NOTES",))
+    provider.script(charge("files_add", a=1), Hangs(), Hangs())
+    rig = await started(rigs, Thinks(outside, mcp=(files,)))
+    await provider.request(2)
+    await rig.crash()
+    await rig.start()
+    await provider.request(3)
+    first, second = pids(notes)
+    assert not lives(first)
+    assert lives(second)
+    await rig.stop()
+    assert not lives(second)
+    assert noted(notes).count("add 1 1") == 1
+    assert [event["tool"] for event in rig.data("tool.called")] == ["files_add"]
+
+
+async def test_it_sees_what_it_may_of_its_workflow_and_nothing_else(
+    provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    provider.script(DONE)
+    rig = await rigs(
+        agent("a", "A"), engines={"a": Thinks(outside, context=Seen())}, retry_base_seconds=0.001
+    )
+    other = await rig.publish("C", 1)
+    mine = await rig.publish("C", 2)
+    hidden = Private(agents=("somebody",))
+    await rig.publish("C", 3, mine.correlation_id, visibility=hidden)
+    await rig.publish("A", 4, mine.correlation_id)
+    assert await published(rig) == [7]
+    assert other.correlation_id != mine.correlation_id
+    prompt = provider.asked[0].prompt
+    assert '{"type":"C","produced_by":"external","payload":{"n":2}}' in prompt
+    assert [n for n in (1, 2, 3, 4) if f'"payload":{{"n":{n}}}' in prompt] == [2]

@@ -1,0 +1,1 @@
+"""What `flockd.testing` gives authors."""

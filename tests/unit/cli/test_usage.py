@@ -1,0 +1,63 @@
+"""`flockd usage` and `flockd budgets`."""
+
+import json
+from collections.abc import Callable
+
+from click.testing import Result
+
+from tests.unit.cli.answering import Answering
+
+Flockd = Callable[..., Result]
+
+TOOK = {"requests": 3, "input_tokens": 12345, "output_tokens": 60, "cost_usd": 0.0125, "seconds": 1.5}
+SUMS = {"totals": TOOK, "by_agent": {"writer": TOOK}, "by_model": {"openai:gpt-4.1": TOOK}}
+
+
+def cells(result: Result) -> list[list[str]]:
+    assert result.exit_code == 0, result.stderr
+    return [
+        [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")]
+        for line in result.stdout.splitlines()
+    ]
+
+
+def test_usage_by_agent_and_by_model(flockd: Flockd, daemon: Answering) -> None:
+    daemon.answer("GET /api/v1/usage", SUMS)
+    rows = cells(flockd("usage", "--url", daemon.url))
+    figures = ["3", "12,345", "60", "0.0125", "1.5"]
+    assert ["writer", *figures] in rows
+    assert ["openai:gpt-4.1", *figures] in rows
+    assert rows.count(["in all", *figures]) == 2
+    assert json.loads(flockd("usage", "--json", "--url", daemon.url).stdout) == SUMS
+
+
+def test_what_is_wanted_is_asked_for(flockd: Flockd, daemon: Answering) -> None:
+    daemon.answer("GET /api/v1/usage", SUMS)
+    flockd(
+        "usage", "--agent", "writer", "--model", "m", "--correlation", "c", "--from", "2026-11-21", "--to",
+        "2026-11-22", "--url", daemon.url,
+    )  # fmt: skip
+    assert dict(daemon.requests[0].query) == {
+        "agent": "writer", "model": "m", "correlation_id": "c", "from": "2026-11-21", "to": "2026-11-22",
+    }  # fmt: skip
+
+
+def test_budgets(flockd: Flockd, daemon: Answering) -> None:
+    one = {
+        "scope": "agent", "name": None, "subject": "writer", "per": "day", "tokens": None,
+        "requests": {"limit": 1000, "spent": 3, "reserved": 1, "left": 996},
+        "usd": {"limit": 2.5, "spent": 0.5, "reserved": 0.0, "left": 2.0},
+        "window_ends_at": "2026-11-22T00:00:00.000Z",
+    }  # fmt: skip
+    unknown = {"limit": 50, "spent": None, "reserved": None, "left": None}
+    each = {**one, "scope": "run", "name": "writer", "subject": None, "per": None, "requests": unknown, "usd": None}
+    daemon.answer("GET /api/v1/budgets", {"budgets": [one, each], "total": 2})
+    rows = cells(flockd("budgets", "--url", daemon.url))
+    assert ["agent writer", "day", "requests", "1,000", "3", "1", "996"] in rows
+    assert ["agent writer", "day", "usd", "2.5", "0.5", "0.0", "2.0"] in rows
+    assert ["each run, for writer", "", "requests", "50", "", "", ""] in rows
+
+
+def test_no_budgets(flockd: Flockd, daemon: Answering) -> None:
+    daemon.answer("GET /api/v1/budgets", {"budgets": [], "total": 0})
+    assert flockd("budgets", "--url", daemon.url).stdout == "There are no budgets.\n"

@@ -1,0 +1,94 @@
+"""Budgets: what they are, their windows, and which count for a call."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from flockd.domain.budget import Budget, BudgetRule, Budgets, LedgerKey, Per, Scope, window_end, window_start
+from flockd.domain.usage import Call, Most
+
+
+def moment(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def call(agent: str = "a", tenant: str = "t", began_at: int = 0) -> Call:
+    return Call("c", "run", "flow", agent, tenant, "m", Most(1, 1, None), began_at)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "sentence"),
+    [
+        ({}, "bounds requests, tokens or usd"),
+        ({"per": "day"}, "bounds requests, tokens or usd"),
+        ({"requests": -1}, "not negative"),
+        ({"usd": -0.5}, "not negative"),
+    ],
+)
+def test_a_budget_bounds_something(bounds: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Budget(**bounds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("per", "start", "end"),
+    [
+        ("minute", "2028-02-29T23:59:00", "2028-03-01T00:00:00"),
+        ("hour", "2028-02-29T23:00:00", "2028-03-01T00:00:00"),
+        ("day", "2028-02-29T00:00:00", "2028-03-01T00:00:00"),
+        ("month", "2028-02-01T00:00:00", "2028-03-01T00:00:00"),
+    ],
+)
+def test_windows_are_of_utc(per: Per, start: str, end: str) -> None:
+    for inside in ("2028-02-29T23:59:00.000", "2028-02-29T23:59:59.999"):
+        assert window_start(per, moment(inside)) == moment(start)
+    assert window_end(per, moment(start)) == moment(end)
+    assert window_start(per, moment(end)) == moment(end)
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_a_month_ends_where_the_next_begins(month: int) -> None:
+    after = f"{2026 + month // 12}-{month % 12 + 1:02}-01"
+    assert window_end("month", moment(f"2026-{month:02}-01")) == moment(after)
+
+
+def test_without_a_window_it_is_all_time() -> None:
+    assert (window_start("", moment("2026-11-21")), window_end("", 0)) == (0, None)
+
+
+def test_which_rules_count_and_in_which_ledgers_a_call_stands() -> None:
+    budget, daily = Budget(requests=1), Budget(requests=1, per="day")
+    rules = [
+        BudgetRule(Scope.run, None, budget),
+        BudgetRule(Scope.run, "a", budget),
+        BudgetRule(Scope.correlation, "b", budget),
+        BudgetRule(Scope.agent, None, daily),
+        BudgetRule(Scope.agent, "b", budget),
+        BudgetRule(Scope.tenant, "t", budget),
+        BudgetRule(Scope.tenant, "other", budget),
+    ]
+    budgets, at = Budgets(rules), moment("2026-11-21T10:00")
+    assert [key for _, key in budgets.ledgers(call(began_at=at))] == [
+        LedgerKey(Scope.run, "run", "", "", 0),
+        LedgerKey(Scope.run, "run", "a", "", 0),
+        LedgerKey(Scope.agent, "a", "", "day", moment("2026-11-21")),
+        LedgerKey(Scope.tenant, "t", "", "", 0),
+    ]
+    assert [rule.name for rule in budgets.counting("b", "other")] == [None, "b", None, "b", "other"]
+    assert Budgets().counting("a", "t") == ()
+
+
+def test_the_digest_is_of_what_is_counted_not_of_how_much() -> None:
+    def digest(*rules: BudgetRule) -> bytes:
+        return Budgets(rules).digest
+
+    one = BudgetRule(Scope.run, None, Budget(requests=1))
+    assert digest(one) == digest(BudgetRule(Scope.run, None, Budget(tokens=9)), one)
+    others = [
+        BudgetRule(Scope.run, "a", Budget(requests=1)),
+        BudgetRule(Scope.agent, None, Budget(requests=1)),
+        BudgetRule(Scope.run, None, Budget(requests=1, per="hour")),
+    ]
+    assert len({digest(), digest(one), *map(digest, others)}) == 5
