@@ -11,6 +11,10 @@ import orjson
 from flockd.domain.moment import iso
 
 
+_TALKATIVE = ("aiosqlite", "httpx", "httpx2", "mcp", "openai")
+"""Libraries that tell every statement and every request, URLs and all: one may hold a key."""
+
+
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -37,4 +41,5 @@ def set_up_logs(level: str, form: Literal["text", "json"]) -> None:
         else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("aiosqlite").setLevel("WARNING")  # it tells every statement at debug
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel("WARNING")

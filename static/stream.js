@@ -16,7 +16,7 @@ const KINDS = [
   "run.started", "run.retrying", "run.waiting", "run.completed", "run.failed", "run.cancelled", "run.progress",
   "correlation.started", "correlation.completed", "correlation.failed", "correlation.cancelled",
   "correlation.paused", "correlation.resumed",
-  "batch.progress", "join.expired", "question.asked", "question.answered", "timer.fired",
+  "batch.progress", "join.expired", "question.asked", "question.answered", "timer.fired", "timer.skipped",
   "agent.paused", "agent.resumed", "tool.called", "budget.exceeded", "webhook.failed",
 ];
 

@@ -86,6 +86,7 @@ async def retry_runs(call: Call[None, RetryBody]) -> bytes | web.StreamResponse:
         )
 
     def render(redriven: Redriven) -> bytes:
+        before = redriven.at if wanted.died_before is None else min(wanted.died_before, redriven.at)
         refused = redriven.refused if wanted.run_ids is not None else ()  # of the others somebody was faster
         answer = {
             "runs": [run.document() for run in redriven.runs],
@@ -95,7 +96,7 @@ async def retry_runs(call: Call[None, RetryBody]) -> bytes | web.StreamResponse:
             ],
             "remaining": fitting.count - len(run_ids),
             "remaining_exact": fitting.exact,
-            "died_before": iso(redriven.at if wanted.died_before is None else wanted.died_before),
+            "died_before": iso(max(before, 0)),  # nothing died before the epoch
         }
         return orjson.dumps(answer)
 

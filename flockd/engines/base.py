@@ -198,7 +198,7 @@ class Engine(Protocol):
 
 
 class Threads(Protocol):
-    """Where an engine that blocks puts its work: one thread per run, which the supervisor accounts for."""
+    """Where an engine that blocks puts its work: threads of its own for each run, which the supervisor accounts for."""
 
     def start(self, work: Callable[[], Any], name: str) -> Awaitable[Any]:
         """Run `work` in a thread of its own and await its result.

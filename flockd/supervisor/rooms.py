@@ -28,6 +28,11 @@ class Rooms:
         """The room of this moment; to be used at once, for what is committed changes it."""
         return _Room(self._occupancy, self._agents, now, self._expect_renewal)
 
+    @property
+    def next_at(self) -> int | None:
+        """When the next rate lets more start."""
+        return self._renewals[0][0] if self._renewals else None
+
     def renewed(self, now: int) -> Iterator[str]:
         """The agents whose rates let more start than when they were asked last."""
         while self._renewals and self._renewals[0][0] <= now:

@@ -9,9 +9,9 @@ is of the lowest.
 
 **In a lane** the order was fixed when the runs became ready (see store/virtual_time.py). A run whose correlation has
 nothing else in its lane starts after at most two runs of each other correlation there, however many of them wait, how
-long the lane was held up and whatever happened elsewhere. Besides those, only what was already chosen when it became
-ready starts before it, and what a restart took back; and as many more of each other correlation as a single `take`
-started in this lane.
+long the lane was held up and whatever happened elsewhere. Besides those come what was chosen already when it became
+ready, and what a restart took back; and of each other correlation as many more as a single `take` started in this lane,
+if they became ready while those were being claimed. Suspects start out of this order.
 
 **Between lanes**, where the places in all are what is scarce, correlations take turns, in each class. In its turn a
 correlation has the head of a lane started in which it waits: its own run, or the one that is before it. All agents with

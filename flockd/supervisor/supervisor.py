@@ -311,8 +311,6 @@ class Supervisor:
         while True:
             await self._room.wait()
             self._room.clear()
-            for agent in self._rooms.renewed(self._clock()):
-                self._scheduler.freed(agent)
             await self._refill()
             total = self._running - self._occupancy.busy.total
             picks = self._scheduler.take(
@@ -355,8 +353,10 @@ class Supervisor:
                 self._scheduler.look_again()  # rates go by the clock; and a word that was lost costs no more than this
                 self._room.set()
             if now < looked_at or (self._due_at is not None and self._due_at <= now):
-                self._room.set()  # a rate may let one more start
-                self._due_at = None  # what begins to wait from here on is told
+                for agent in self._rooms.renewed(now):
+                    self._scheduler.freed(agent)
+                self._room.set()
+                self._due_at = self._rooms.next_at  # what begins to wait from here on is told
                 try:
                     while await self._board.wake(now):
                         pass

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -15,7 +14,6 @@ from pydantic_core import to_json
 from flockd.board import Publication, Published
 from flockd.config import Config
 from flockd.domain import duration
-from flockd.domain.agent import agent_at
 from flockd.domain.artifact_type import ArtifactType
 from flockd.domain.correlation import CorrelationState
 from flockd.domain.priority import Priority
@@ -29,22 +27,16 @@ from flockd.flock.declared_types import TypeChoice
 from flockd.loading import outside_of
 from flockd.store.reads import ArtifactFilter
 from flockd.testing.artifact import BoardArtifact
-from flockd.testing.asleep import is_asleep
 from flockd.testing.clock import Clock
 from flockd.testing.machine import Machine, machine
+from flockd.testing.passage import LOOKS_AT_A_MOMENT, Passage
 from flockd.testing.stand_ins import ModelForTests, use_models
 
 LIMIT_SECONDS = 10.0
 """How long a test waits, in real seconds, for agents that do not end."""
-_PATIENCE_SECONDS = 1.0
-"""How long time stands still, in real seconds, for agents that work when it is to pass."""
-_LOOK_SECONDS = 0.005
-"""An agent that falls asleep tells nobody: who waits for that looks again after this."""
 _PAGE = 500
 _WHOLE = 1 << 40
 """Bytes of a payload inside an event: all."""
-_LOOKS_AT_A_MOMENT = 100
-"""How often one and the same moment may bring something new: more is something that time does not move on."""
 
 
 @asynccontextmanager
@@ -77,17 +69,15 @@ class LocalBoard:
         self.flock = flock
         self.clock = clock
         self._types = flock.types()
-        self._bell = asyncio.Event()
-        self._broken: str | None = None
         self._machine: Machine | None = None
+        self._passage: Passage
 
     @asynccontextmanager
     async def at_work(self, config: Config, outside: Outside) -> AsyncIterator[None]:
         """Start the flock, and end it when the block ends."""
-        async with machine(
-            self.flock, config, outside, clock=self.clock, ring=self._bell.set, on_fatal=self._failed
-        ) as self._machine:
-            await self._look_at_clock()
+        async with machine(self.flock, config, outside, clock=self.clock) as self._machine:
+            self._passage = Passage(self._machine, self.clock)
+            await self._passage.look_at_clock()
             yield
 
     # -- work -----------------------------------------------------------------------------------------------
@@ -166,7 +156,7 @@ class LocalBoard:
         Before each moment, and at the end, it waits until no agent works but those that sleep; for one that waits for
         something else, at most a second.
         """
-        await self._advance_to(self.clock.now + round(duration.seconds(by) * 1000))
+        await self._passage.advance_to(self.clock.now + round(duration.seconds(by) * 1000))
 
     async def idle(self, limit_seconds: float = LIMIT_SECONDS) -> None:
         """Wait until nothing works and nothing is about to start.
@@ -174,8 +164,8 @@ class LocalBoard:
         What waits for time, a person or other artifacts goes on waiting. Raises TimeoutError, which says who still
         works, after so many real seconds.
         """
-        if not await self._until(self._is_idle, limit_seconds):
-            raise TimeoutError(self._busy())
+        if not await self._passage.until(self._passage.is_idle, limit_seconds):
+            raise TimeoutError(self._passage.busy(limit_seconds))
 
     # -- what is there --------------------------------------------------------------------------------------
 
@@ -231,14 +221,9 @@ class LocalBoard:
 
     @property
     def _works(self) -> Machine:
-        if self._broken is not None:
-            raise RuntimeError(f"the board under test ended: {self._broken}")
         assert self._machine is not None, "flock_test has started it"
+        self._machine.check()
         return self._machine
-
-    def _failed(self, reason: str) -> None:
-        self._broken = reason
-        self._bell.set()
 
     def _publication(self, value: Any, type: TypeChoice | None) -> Publication:
         kind = self._type(value.__class__ if type is None else type)
@@ -260,15 +245,17 @@ class LocalBoard:
         def is_over() -> bool:
             return self._works.ended[published.correlation_id] >= published.round
 
+        passage, looks = self._passage, Counter[int]()
         while True:
-            if not await self._until(lambda: is_over() or self._is_idle(), LIMIT_SECONDS):
-                raise TimeoutError(self._busy())
+            if not await passage.until(lambda: is_over() or passage.is_idle(), LIMIT_SECONDS):
+                raise TimeoutError(self._passage.busy(LIMIT_SECONDS))
             if is_over():
                 break
-            due_at = await self._next_moment(firings=False)
-            if due_at is None:
+            due_at = await passage.next_moment(firings=False)
+            if due_at is None or looks[due_at] == LOOKS_AT_A_MOMENT:
                 raise AgentFailed(await self._waits_for(published.correlation_id))
-            await self._advance_to(due_at)
+            looks[due_at] += 1
+            await passage.advance_to(due_at)
         found = await self._works.reads.round(published.correlation_id, published.round)
         correlation = await self._works.reads.correlation(published.correlation_id)
         assert found is not None and correlation is not None, "it has ended"
@@ -289,86 +276,6 @@ class LocalBoard:
         found, _ = await self._works.reads.runs(correlation_id=correlation_id, limit=_PAGE)
         waiting = {run.agent for run in found if run.state in OPEN}
         return f"the workflow does not end by itself: {' and '.join(sorted(waiting)) or 'it'} is paused"
-
-    async def _advance_to(self, moment: int) -> None:
-        looks_at: dict[int, int] = {}
-        while True:
-            await self._until(self._is_asleep_or_idle, _PATIENCE_SECONDS)
-            due_at = await self._next_moment()
-            if due_at is None or due_at > moment or looks_at.get(due_at, 0) == _LOOKS_AT_A_MOMENT:
-                break
-            looks_at[due_at] = looks_at.get(due_at, 0) + 1
-            await self._move_to(due_at)
-        await self._move_to(moment)
-        await self._until(self._is_asleep_or_idle, _PATIENCE_SECONDS)
-
-    async def _move_to(self, moment: int) -> None:
-        self.clock.move_to(moment)
-        await self._look_at_clock()
-
-    async def _look_at_clock(self) -> None:
-        """All that is due now happens; awaited, so that it has happened when this returns."""
-        works, now = self._works, self.clock.now
-        while await works.board.wake(now):
-            pass
-        await works.board.reveal(now)
-        await works.board.fire_timers(now)
-        works.supervisor.look_at_clock()  # a rate may let a run start
-        await asyncio.sleep(0)
-
-    async def _next_moment(self, *, firings: bool = True) -> int | None:
-        """When time brings something next: a retry, the end of a question, a pool, a rate's next start, a timer."""
-        reads, occupancy, agents = self._works.reads, self._works.writer.occupancy, self._works.board.agents
-        moments = [await reads.next_due()]
-        if firings:
-            moments.append(await reads.next_firing())
-        for place, _ in occupancy.ready.items():
-            agent = agents.get(agent_at(place))
-            if agent is not None and agent.name not in occupancy.paused:
-                moments.append(occupancy.free_again_at(agent, self.clock.now))
-        return min((moment for moment in moments if moment is not None), default=None)
-
-    def _is_idle(self) -> bool:
-        """Nothing works, and nothing that is ready may start now."""
-        works, now = self._works, self.clock.now
-        occupancy, agents = works.writer.occupancy, works.board.agents
-        if works.supervisor.is_busy or occupancy.busy.total:
-            return False
-        waiting = (agents.get(agent_at(place)) for place, _ in occupancy.ready.items())
-        return not any(agent is not None and occupancy.allowed(agent, now) > 0 for agent in waiting)
-
-    def _is_asleep_or_idle(self) -> bool:
-        """The same, but for agents that sleep until time passes."""
-        return self._is_idle() or (
-            all(is_asleep(task) for task in asyncio.all_tasks() if task.get_name().startswith("run "))
-            and self._works.supervisor.working > 0
-        )
-
-    async def _until(self, true: Callable[[], bool], limit_seconds: float) -> bool:
-        """Wait until this is true, for so many real seconds; answers whether it is."""
-        ends_at = time.monotonic() + limit_seconds
-        while not true():
-            left = ends_at - time.monotonic()
-            if left <= 0:
-                return False
-            self._bell.clear()
-            try:
-                async with asyncio.timeout(min(left, _LOOK_SECONDS)):
-                    await self._bell.wait()
-            except TimeoutError:
-                pass
-        return True
-
-    def _busy(self) -> str:
-        """Who still works."""
-        occupancy = self._works.writer.occupancy
-        names = sorted(
-            {agent_at(place) for tally in (occupancy.busy, occupancy.ready) for place, _ in tally.items()}
-        )
-        return (
-            f"{' and '.join(names) or 'the board'} still works after {LIMIT_SECONDS:g} real seconds: an agent that "
-            "sleeps goes on when time passes (advance)"
-        )
 
 
 def _plain(document: Any) -> Any:

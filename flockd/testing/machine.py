@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from flockd.board import Board
@@ -29,20 +28,54 @@ _END_SECONDS = 1.0
 """How long agents that do not want to stop hold up the end of a test."""
 
 
-@dataclass
 class Machine:
-    """The parts, while they live; `ring` is called whenever something happened."""
+    """The parts, while they live, and what they tell."""
 
     board: Board
-    reads: Reads
     writer: Writer
     supervisor: Supervisor
-    events: list[Event] = field(default_factory=list)
-    """All of the log."""
-    ended: Counter[str] = field(default_factory=Counter)
-    """How many rounds of a workflow have ended."""
-    live: list[Event] = field(default_factory=list)
-    """What agents wrote."""
+
+    def __init__(self, reads: Reads) -> None:
+        """The other parts are set before any of them is started."""
+        self.reads = reads
+        self.events: list[Event] = []
+        """All of the log."""
+        self.live: list[Event] = []
+        """What agents wrote."""
+        self.ended: Counter[str] = Counter()
+        """How many rounds of a workflow have ended."""
+        self.runs: set[str] = set()
+        """The ids of those that were started."""
+        self.bell = asyncio.Event()
+        """Set whenever something happened."""
+        self.broken: str | None = None
+        """Why the store failed."""
+
+    def check(self) -> None:
+        """Raises RuntimeError where the store failed: nothing will ever happen again."""
+        if self.broken is not None:
+            raise RuntimeError(f"the board under test ended: {self.broken}")
+
+    def committed(self, committed: Committed) -> None:
+        """After each commit, as in the daemon."""
+        self.events += committed.events
+        self.ended.update(
+            event.correlation_id
+            for event in committed.events
+            if event.kind in ENDED and event.correlation_id is not None
+        )
+        self.runs.update(started.run.id for started in committed.started)
+        self.supervisor.committed(committed)
+        self.bell.set()
+
+    def observed(self, _seconds: float, _word: str) -> None:
+        """A run has ended, its place is free."""
+        self.bell.set()
+
+    def failed(self, reason: str) -> None:
+        """The store failed for good."""
+        self.broken = reason
+        self.bell.set()
 
 
 @asynccontextmanager
@@ -52,8 +85,6 @@ async def machine(
     outside: Outside,
     *,
     clock: Callable[[], int],
-    ring: Callable[[], None],
-    on_fatal: Callable[[str], None],
 ) -> AsyncIterator[Machine]:
     """Start all of it on an empty board, and leave nothing behind.
 
@@ -67,25 +98,8 @@ async def machine(
         path = folder / "flockd.db"
         await asyncio.to_thread(sqlite.migrate, path)
         readers = await stack.enter_async_context(sqlite.Readers(path, connections=1))
-        reads = Reads(readers, count_max=config.limits.count_max)
-        made: Machine | None = None
-
-        def committed(committed: Committed) -> None:
-            assert made is not None, "nothing is written before all of it is there"
-            made.events += committed.events
-            made.ended.update(
-                event.correlation_id
-                for event in committed.events
-                if event.kind in ENDED and event.correlation_id is not None
-            )
-            made.supervisor.committed(committed)
-            ring()
-
-        def tell_live(event: Event) -> None:
-            assert made is not None, "nothing works before all of it is there"
-            made.live.append(event)
-
-        writer = Writer(
+        made = Machine(Reads(readers, count_max=config.limits.count_max))
+        made.writer = writer = Writer(
             sqlite.connect_writer(path, durability="normal", page_cache_bytes=config.store.page_cache_bytes),
             path,
             agents=agents,
@@ -99,24 +113,24 @@ async def machine(
                 orphan_ms=int(config.limits.orphan_hours * HOUR_MS),
                 idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
             ),
-            on_commit=committed,
-            on_fatal=on_fatal,
+            on_commit=made.committed,
+            on_fatal=made.failed,
             clock=clock,
         )
         stack.push_async_callback(writer.close)
-        board = Board(
+        made.board = board = Board(
             writer.submit,
             types=flock.types(),
             agents=agents,
             timers=flock.timers(),
-            reads=reads,
+            reads=made.reads,
             run_outputs=config.limits.run_outputs,
             output_bytes=config.limits.output_bytes,
             budgets=budgets,
         )
         writer.on_death = board.preparing.tell_death
         await stack.enter_async_context(outside)
-        supervisor = Supervisor(
+        made.supervisor = supervisor = Supervisor(
             board,
             {name: flock.engine(name) for name in agents},
             writer.occupancy,
@@ -126,12 +140,11 @@ async def machine(
             retry_base_seconds=config.supervisor.retry_base_seconds,
             retry_max_seconds=config.supervisor.retry_max_seconds,
             idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
-            tell_live=tell_live,
-            observe=lambda _seconds, _word: ring(),
+            tell_live=made.live.append,
+            observe=made.observed,
             outside=outside,
             clock=clock,
         )
-        made = Machine(board, reads, writer, supervisor)
         writer.start()
         await supervisor.recover()
         supervisor.start()

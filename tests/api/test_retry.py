@@ -102,6 +102,16 @@ async def test_what_dies_again_is_left_alone(api: Api) -> None:
     assert (await api.post(f"{PATH}/retry", {"run_ids": ids})).ok()["retried"] == 2
 
 
+async def test_the_moment_that_is_answered_is_one_of_the_daemon(api: Api) -> None:
+    async def answered(given: str) -> str:
+        return str((await api.post(f"{PATH}/retry", {"died_before": given})).ok()["died_before"])
+
+    now = (await api.post(f"{PATH}/retry", {})).ok()["died_before"]
+    assert now <= await answered("2999-01-01") < "2999"
+    assert await answered("2026-01-01T12:00:00+01:00") == "2026-01-01T11:00:00.000Z"
+    assert await answered("0174-07-22") == "1970-01-01T00:00:00.000Z"
+
+
 async def test_named_ones_say_why_they_cannot(api: Api, service: Service) -> None:
     (one,) = await dead(api, 1)
     service.is_there = True

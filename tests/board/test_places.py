@@ -297,6 +297,24 @@ async def test_no_more_claims_are_asked_for_than_a_rate_allows_at_all_keys_toget
     assert [both for both in asked if both != (0, 0)] == [(2, 2)] * 4
 
 
+async def test_an_alarm_that_comes_first_does_not_make_a_rate_forgotten(rigs: Rigs) -> None:
+    rig = await rigs(agent("a", "A", rate=Rate(1, 3_600_000)), agent("b", "B", retries=1))
+    for n in (1, 2):
+        await rig.publish("A", n)
+    (await rig.call("a", 1)).give()
+    await rig.publish("B", 1)
+    (await rig.call("b", 1)).fail()
+    await rig.event("run.retrying")
+    await rig.passed()
+    rig.clock.advance(101)
+    rig.supervisor._alarm.set()
+    (await rig.call("b", 1)).give()
+    await rig.until(lambda: rig.kinds().count("run.completed") == 2)
+    rig.clock.advance(3600)
+    rig.supervisor._alarm.set()
+    await rig.call("a", 2)
+
+
 async def test_a_clock_that_is_set_back_stops_no_rate(rigs: Rigs) -> None:
     rig = await rigs(agent("a", "A", rate=Rate(1, 60_000)))
     await rig.publish("A", 1)

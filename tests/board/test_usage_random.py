@@ -113,6 +113,7 @@ class Lives(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.records: list[Record] = []
         self.flows: list[str] = []
+        self.runs: list[str] = []
         self.crashed: set[str] = set()
         self.wait(self._begin())
 
@@ -140,8 +141,12 @@ class Lives(RuleBasedStateMachine):
             assert found == []
 
     def puppet(self, pick: int) -> Puppet:
-        found = sorted(self.puppets.working.items())
-        return found[pick % len(found)][1]
+        found = self.working()
+        return found[pick % len(found)]
+
+    def working(self) -> list[Puppet]:
+        """In the order in which their runs were made."""
+        return [self.puppets.working[run] for run in self.runs if run in self.puppets.working]
 
     # -- what happens -----------------------------------------------------------------------------------------
 
@@ -154,6 +159,7 @@ class Lives(RuleBasedStateMachine):
         if flow is None:
             self.flows.append(published.correlation_id)
         woken = self.rig.woke(published)
+        self.runs += woken
         await self.rig.until(lambda: set(woken) <= self.puppets.working.keys())
 
     @precondition(lambda self: self.puppets.working)
@@ -169,7 +175,7 @@ class Lives(RuleBasedStateMachine):
             call = await puppet.do(context.memory.begin_call("m", most))
         except BudgetExceeded:
             assert not expected
-            await self.rig.until(lambda: context.run_id not in self.puppets.working)
+            await self.rig.until(lambda: context.run_id not in self.rig.supervisor._works)
         else:
             assert expected
             puppet.calls.append((call, record))
@@ -178,7 +184,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: any(puppet.calls for puppet in self.puppets.working.values()))
     @rule(pick=st.integers(0, 9), share=share)
     def end(self, pick: int, share: int | None) -> None:
-        calling = [puppet for _, puppet in sorted(self.puppets.working.items()) if puppet.calls]
+        calling = [puppet for puppet in self.working() if puppet.calls]
         puppet = calling[pick % len(calling)]
         call, record = puppet.calls.pop(pick % len(puppet.calls))
         usage = None if share is None else self.part(record.most, share)
@@ -201,7 +207,7 @@ class Lives(RuleBasedStateMachine):
             await self.rig.board.cancel_run(puppet.context.run_id)
         else:
             await puppet.do(None)
-        await self.rig.until(lambda: puppet.context.run_id not in self.puppets.working)
+        await self.rig.until(lambda: puppet.context.run_id not in self.rig.supervisor._works)
 
     def lose(self, *puppets: Puppet) -> None:
         """What is open is charged the most that it may take."""

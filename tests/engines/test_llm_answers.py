@@ -120,6 +120,17 @@ async def test_a_type_of_fields_is_told_with_its_descriptions_and_validated(
     }
 
 
+@pytest.mark.parametrize(
+    "model", ["Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B", "mistralai/Mistral-7B", "gemma3:4b"]
+)
+async def test_a_server_holds_any_family_of_models_to_a_schema(
+    provider: FakeOpenAI, outside: Outside, model: str
+) -> None:
+    provider.script(GOOD)
+    await verdict_of(reader(model=model), attempt_of(outside))
+    assert sent_format(provider)["name"] == "Verdict"
+
+
 @pytest.mark.parametrize("mode", ["native", "prompted"])
 async def test_a_type_of_a_json_schema_is_held_to_it(
     provider: FakeOpenAI, outside: Outside, mode: str

@@ -204,6 +204,7 @@ async def test_so_many_requests_are_at_one_model_at_once(provider: FakeOpenAI, d
         engines = [reader(), reader(model="openai/tiny")]
         working = [asyncio.create_task(work(engines[n % 2], attempt_of(outside, str(n)))) for n in range(5)]
         for number in range(1, 6):
+            await provider.request(min(number + 1, 5))  # the next one is there before this one is answered
             (await provider.request(number)).go_on()
         await asyncio.gather(*working)
     assert provider.at_once == 2

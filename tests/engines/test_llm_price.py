@@ -39,6 +39,12 @@ def test_what_is_known_of_a_model_holds_without_a_table_and_cached_tokens_cost_l
     assert full == 1000 * 2_500 + 100 * 10_000
 
 
+def test_usage_that_cannot_be_is_priced_by_its_totals() -> None:
+    price = price_of(GPT_4O, None)
+    assert price is not None
+    assert price(usage(10, 0, cached=1000)) == price(usage(10, 0))
+
+
 @pytest.mark.parametrize(
     "choice", [Choice("openai:nonesuch"), Choice("test"), Choice("openai:gpt-4o", "http://127.0.0.1:1/v1")]
 )

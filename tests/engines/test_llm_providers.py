@@ -1,8 +1,10 @@
 """Providers that pydantic-ai knows by name, asked without a base_url: OpenAI's two protocols."""
 
 import pytest
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 
 from flockd.domain.usage import Usage
+from flockd.engines.llm.choice import Choice
 from flockd.engines.outside import LlmDefaults, ModelLimits, Outside
 from flockd.errors import AgentFailed
 
@@ -65,6 +67,19 @@ async def test_an_answer_without_its_end_is_no_answer(provider: FakeOpenAI, outs
     with pytest.raises(AgentFailed, match="openai:tiny broke off in the middle of its answer: "):
         await work(reader(model="openai:tiny"), attempt_of(outside, kept=kept))
     assert kept.settled == [None]
+
+
+@pytest.mark.parametrize("base_url", [True, False])
+async def test_its_connections_are_closed_with_the_daemon(provider: FakeOpenAI, base_url: bool) -> None:
+    provider.script(GOOD, GOOD)
+    url = provider.url if base_url else None
+    async with Outside(LlmDefaults(model="openai:tiny", base_url=url)) as outside:
+        for text in ("one", "two"):
+            await work(reader(), attempt_of(outside, text))
+        model = (await outside.models.served(Choice("openai:tiny", url))).model
+        assert isinstance(model, OpenAIChatModel | OpenAIResponsesModel)
+        assert not model.client.is_closed()
+    assert model.client.is_closed()
 
 
 async def test_what_it_costs(provider: FakeOpenAI) -> None:

@@ -145,6 +145,34 @@ async def test_a_board_of_the_first_release_works_on_to_its_end(path: Path, sche
     assert verify_path(path) == []
 
 
+async def test_runs_that_had_a_virtual_time_outside_of_the_queue_start_in_their_turn(path: Path) -> None:
+    """Of a release in which each run kept its own for ever: one that works, one that is paused, one that is ready."""
+    before = next(n for n, step in enumerate(STEPS) if "virtual_time" in step.name)
+    rig = Rig(path, agent("a", "A", max_concurrency=1))
+    try:
+        await rig.start()
+        await rig.publish("A", 1)
+        paused = (await rig.publish("A", 2)).correlation_id
+        await rig.publish("A", 3)
+        await rig.board.pause_correlation(paused, True)
+        await rig.crash()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(
+                "UPDATE runs SET vtime = 7; ALTER TABLE correlations ADD COLUMN vtime INTEGER NOT NULL DEFAULT 7;"
+                f"PRAGMA user_version = {before};"
+            )
+        await rig.start()
+        (await rig.call("a", 1)).give()
+        await rig.call("a", 3)
+        await rig.board.pause_correlation(paused, False)
+        (await rig.call("a", 3)).give()
+        (await rig.call("a", 2)).give()
+        await rig.until(lambda: rig.kinds().count("run.completed") == 3)
+    finally:
+        await rig.stop()
+    assert verify_path(path) == []
+
+
 def test_a_file_is_copied_before_its_first_step(path: Path, schema: Path) -> None:
     migrate(path)
     released = version(path)

@@ -304,6 +304,36 @@ async def test_an_agent_that_sleeps_sees_the_same_time_pass() -> None:
         assert awake.count("often") == 6
 
 
+async def test_sleepers_one_after_the_other() -> None:
+    flock = Flock()
+    awake: list[str] = []
+
+    @flock.agent(max_concurrency=1)
+    async def sleeper(order: Order) -> None:
+        await asyncio.sleep(60)
+        awake.append(order.id)
+
+    async with flock_test(flock) as board, flock_test(flock) as other:
+        await other.publish(Order(id="other"))
+        for name in ("a", "b", "c"):
+            await board.publish(Order(id=name))
+        for _ in range(3):
+            await board.advance("1m")
+        assert [name for name in awake if name != "other"] == ["a", "b", "c"]
+
+
+async def test_a_paused_agent_keeps_nobody_waiting() -> None:
+    async with flock_test(billing()) as board:
+        assert board._machine is not None
+        core = board._machine.board
+        await core.pause_agent(core.agents["biller"], True)
+        await board.publish(Order())
+        await board.idle()
+        assert len(await board.runs(state="ready")) == 1
+        with pytest.raises(AgentFailed, match="the workflow does not end by itself: biller is paused"):
+            await board.run(Order())
+
+
 async def test_the_timeout_of_a_run_is_a_matter_of_time() -> None:
     flock = Flock()
 

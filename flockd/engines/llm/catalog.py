@@ -118,7 +118,10 @@ def _compatible(choice: Choice) -> Model:
         "openai-compatible",
         base_url=choice.base_url,
         api_key=_key(choice.api_key_env),
-        profile=OpenAIModelProfile(openai_chat_supports_max_completion_tokens=newer_name),
+        # What a family of models can do by itself is not what a server makes of them: most hold any model to a schema.
+        profile=OpenAIModelProfile(
+            openai_chat_supports_max_completion_tokens=newer_name, supports_json_schema_output=True
+        ),
     )
     return OpenAIChatModel(name, provider=_once(provider))
 

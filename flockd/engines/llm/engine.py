@@ -67,6 +67,10 @@ class LlmEngine:
                 thinker = await asyncio.to_thread(self._load)
         except ValueError as error:
             raise AgentFailed(f"agent {self.agent}: {error}") from error
+        except ImportError as error:
+            raise AgentFailed(
+                f"agent {self.agent}: {error}; what is installed is too old: pip install --upgrade 'flockd[llm]'"
+            ) from error
         output = await thinker.think(
             served,
             context,

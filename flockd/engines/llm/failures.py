@@ -14,6 +14,7 @@ from pydantic_ai.exceptions import (
     ModelConnectionError,
     ModelHTTPError,
     ModelQuotaExceededError,
+    ModelTimeoutError,
     UnexpectedModelBehavior,
 )
 
@@ -39,7 +40,7 @@ class Failure(NamedTuple):
 
 def failure_of(error: Exception, *, begun: bool, timeout_seconds: float) -> Failure:
     """What became of a request; `begun`: some of its answer had come."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or (isinstance(error, ModelTimeoutError) and error.phase == "read"):
         return Failure(f"did not answer within {timeout_seconds:g} s (timeout_seconds)", again=False)
     if begun:
         return Failure(f"broke off in the middle of its answer: {_message(error)}", again=False)

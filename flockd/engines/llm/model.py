@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import orjson
 from pydantic_ai.exceptions import IncompleteToolCall, UserError
@@ -74,6 +74,13 @@ class AskedModel(WrapperModel):
         self._rounds_left = tool_rounds
         self.last_said = ""
         """The text of the last answer, or the output in it."""
+
+    async def __aenter__(self) -> Self:
+        """The daemon holds the model open: an attempt neither opens nor closes it."""
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        return None
 
     async def request(
         self,

@@ -52,7 +52,11 @@ def _listed(choice: Choice) -> Price | None:
     model = choice.served_name if choice.base_url is not None else choice.name.partition(":")[2]
 
     def price(usage: RequestUsage) -> int:
-        usd: Decimal = calc_price(usage, model, **where).total_price
+        try:
+            usd: Decimal = calc_price(usage, model, **where).total_price
+        except ValueError:  # more cached tokens than tokens, says the provider
+            usage = RequestUsage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+            usd = calc_price(usage, model, **where).total_price
         return int((usd * NANOS_PER_USD).to_integral_value(ROUND_CEILING))
 
     try:

@@ -181,6 +181,20 @@ def test_check_shows_flows_and_workflows_and_warns(flockd: Flockd, app: App) -> 
     assert [warning.split()[:2] for warning in shown["warnings"]] == [["agent", "my_agent"]]
 
 
+def test_check_knows_the_model_of_the_configuration(
+    flockd: Flockd, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("desk.py").write_text(DECLARED, "utf-8")
+    Path("config.toml").write_text('[llm]\nmodel = "openai:gpt-4.1"\napi_key_env = "DESK_KEY"\n', "utf-8")
+    monkeypatch.delenv("DESK_KEY", raising=False)
+    assert flockd("check", "desk:flock").stderr == (
+        "Warning: agent my_agent: the key for openai:gpt-4.1 is expected in the environment variable DESK_KEY, which "
+        "is not set\n"
+    )
+    monkeypatch.setenv("DESK_KEY", "secret")
+    assert flockd("check", "desk:flock").stderr == ""
+
+
 GATHERED = """
 from pydantic import BaseModel
 from flockd import BatchSpec, Cron, Every, Flock, JoinSpec
