@@ -1,8 +1,8 @@
 """Calls of language models: what they may take is reserved before they begin, what they took is charged when they end.
 
-A call is a row. It stands in a ledger for each budget that counts for it, and a ledger is decided and changed within the
-transaction of the verb, so that no two calls can take what is left for one. What is spent and reserved together never
-passes a limit, unless a call takes more than it said it would: then what it took is charged all the same.
+A call is a row. It stands in a ledger for each budget that counts for it, and a ledger is decided by and changed within
+the transaction of the verb, so that no two calls can take what is left for one. What is spent and reserved together
+never passes a limit, unless a call takes more than it said it would: then what it took is charged all the same.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class BeginCall(Fenced):
 class EndCall(Fenced):
     """Charge what a call took, once however often it is asked; with the step that keeps what it answered.
 
-    What was taken was taken: the charge is not guarded by the fence, the step is. Answers False where a step was dropped.
+    What was taken was taken: the charge is not guarded by the fence, the step is. Answers False where that was dropped.
     """
 
     call: Call
@@ -119,7 +119,7 @@ class CloseLostCalls:
 
 @dataclass(frozen=True, slots=True)
 class RenewLedgers:
-    """At start under other rules: the ledgers of the old ones go, and are made from the calls again as they are needed."""
+    """At start under other rules: the old ledgers go, and new ones are made from the calls as they are needed."""
 
     digest: bytes
     inside: bool = True

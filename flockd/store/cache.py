@@ -20,8 +20,8 @@ MOST = 20_000
 
 
 class Cache:
-    """Active correlations with what their ANDs hold, running runs, open calls of language models and the ledgers in which
-    they stand; touched only by the writer's thread."""
+    """Active correlations with what their ANDs hold, running runs, open calls of language models and the ledgers in
+    which they stand; touched only by the writer's thread."""
 
     def __init__(self) -> None:
         self._correlations: dict[str, Correlation] = {}

@@ -32,9 +32,9 @@ class _Open(NamedTuple):
 class Calls:
     """Of one run, as long as one attempt works on it.
 
-    A call for which no budget counts has nothing to reserve, and is stored when it ends: one commit instead of two. What
-    such a call took that was in flight when the process died is in no sum: nobody knows what it took, and no budget
-    asks. A call for which a budget counts is stored when it begins, and the next start charges what it reserved.
+    A call for which no budget counts has nothing to reserve, and is stored when it ends: one commit instead of two. One
+    that was in flight when the process died is in no sum: nobody knows what it took, and no budget asks. A call for
+    which a budget counts is stored when it begins, and the next start charges what it reserved.
     """
 
     def __init__(self, board: Board, run: Run, *, chore: Chore, clock: Callable[[], int]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -88,14 +90,14 @@ async def ended(rig: Rig, runs: int) -> None:
 async def queued(rig: Rig) -> None:
     """Something waits for the writer, which is held."""
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not rig.writer._inside:
+        while not rig.writer._inside:  # noqa: ASYNC110 - what it waits for has no signal of its own
             await asyncio.sleep(0)
 
 
 async def idle(rig: Rig) -> None:
     """No engine works, and all that its end left to do is done."""
     async with asyncio.timeout(LIMIT_SECONDS):
-        while rig.supervisor.working or rig.supervisor._chores:
+        while rig.supervisor.working or rig.supervisor._chores:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
 
 
@@ -630,6 +632,97 @@ async def test_an_answer_that_is_too_large_to_keep_is_paid_for(rigs: Rigs) -> No
     await rig.publish("A")
     await ended(rig, 1)
     assert await total(rig) == TOOK
+
+
+class FullDisk:
+    """The writer's connection, on a disk that is full for calls when it is told to be."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.is_full = False
+        self.refused = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if self.is_full and sql.startswith("INSERT INTO calls "):
+            self.refused += 1
+            full = sqlite3.OperationalError("database or disk is full")
+            full.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise full
+        return self._connection.execute(sql, *parameters)
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+async def test_the_end_of_a_call_waits_for_a_full_disk(rigs: Rigs, cancels: bool) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def think(context: Context) -> None:
+        call = await context.memory.begin_call("m", MOST)
+        begun.set()
+        await go.wait()
+        await context.memory.end_call(call, TOOK, step=("s", b"1"))
+
+    rig = await rigs(agent("a", "A"), engines={"a": Thinker(think)}, budgets=(OF_A,), wrap=FullDisk)
+    await rig.publish("A")
+    await begun.wait()
+    run = await the_run(rig)
+    rig.connection.is_full = True
+    go.set()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not rig.connection.refused:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+    if cancels:
+        rig.supervisor._works[run.id].time_out()
+        await rig.event("run.failed")
+    rig.connection.is_full = False
+    await ended(rig, 1)
+    await idle(rig)
+    assert await total(rig) == TOOK
+    assert (await ledger(rig, OF_A, "a")).reserved == (0, 0, 0)
+
+
+async def test_no_call_begins_on_a_full_disk(rigs: Rigs) -> None:
+    go, sent = asyncio.Event(), asyncio.Event()
+
+    async def think(context: Context) -> None:
+        await go.wait()
+        call = await context.memory.begin_call("m", MOST)
+        sent.set()
+        await context.memory.end_call(call, TOOK)
+
+    rig = await rigs(agent("a", "A"), engines={"a": Thinker(think)}, budgets=(OF_A,), wrap=FullDisk)
+    await rig.publish("A")
+    rig.connection.is_full = True
+    go.set()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not rig.connection.refused:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+    assert not sent.is_set()
+    rig.connection.is_full = False
+    await ended(rig, 1)
+    assert await total(rig) == TOOK
+
+
+async def test_a_drain_settles_what_was_sent(rigs: Rigs) -> None:
+    begun = asyncio.Event()
+
+    async def think(context: Context) -> None:
+        call = await context.memory.begin_call("m", MOST)
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await context.memory.end_call(call, TOOK)
+
+    rig = await board(rigs, think, OF_A)
+    await rig.publish("A")
+    await begun.wait()
+    await rig.stop()
+    assert rig.verify() == []
+    with closing(sqlite3.connect(rig.path)) as connection:
+        assert connection.execute("SELECT requests, estimated FROM calls").fetchall() == [(1, 0)]
 
 
 async def test_the_error_carries_the_budget(rigs: Rigs) -> None:

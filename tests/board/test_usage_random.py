@@ -176,6 +176,7 @@ class Lives(RuleBasedStateMachine):
         except BudgetExceeded:
             assert not expected
             await self.rig.until(lambda: context.run_id not in self.rig.supervisor._works)
+            self.lose(puppet)
         else:
             assert expected
             puppet.calls.append((call, record))
@@ -301,7 +302,7 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(
-    max_examples=30,
+    max_examples=20,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -62,6 +62,51 @@ assert "reader" in checked.output
 """
 
 
+THINKING = """
+import asyncio, threading
+
+importing = []
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        importing.append((name, threading.current_thread() is threading.main_thread()))
+
+sys.meta_path.insert(0, Watch())
+
+from flockd.engines.outside import LlmDefaults, Outside
+from flockd.errors import AgentFailed
+from tests.engines.attempts import Attempt, artifact
+from tests.engines.verdicts import reader, work
+
+async def main():
+    importing.clear()
+    async with Outside(LlmDefaults(model="tiny", base_url="http://127.0.0.1:1/v1", retries=0)) as outside:
+        try:
+            await work(reader(), Attempt(outside, artifact("Text", {})))
+        except AgentFailed as failed:
+            assert "could not be reached" in failed.message, failed
+
+asyncio.run(main())
+heavy = ("pydantic_ai", "openai", "httpx2", "genai_prices")
+on_the_loop = [name for name, main in importing if main and name.partition(".")[0] in heavy]
+assert [name for name, _ in importing if name in heavy], "nothing was imported"
+print("on the loop:", *on_the_loop)
+"""
+
+
+def test_what_is_heavy_is_imported_in_a_thread() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys\n" + THINKING],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "on the loop:"
+
+
 @pytest.mark.parametrize(
     "program",
     [

@@ -59,8 +59,6 @@ class Models:
     async def _make(self, choice: Choice) -> Served:
         limits = self._limits.get(canonical(choice.name))
         given = self._given.get(canonical(choice.name))
-        if given is None and choice.problem is not None:
-            raise ValueError(choice.problem)
         model, price = await asyncio.to_thread(
             lambda: (_made(choice) if given is None else given, price_of(choice, limits))
         )
@@ -86,6 +84,8 @@ class Models:
 
 def _made(choice: Choice) -> Model:
     """The model as pydantic-ai makes it. Raises ValueError with what keeps it from that."""
+    if choice.problem is not None:
+        raise ValueError(choice.problem)
     from pydantic_ai.exceptions import UserError
     from pydantic_ai.models import infer_model
 

@@ -56,8 +56,8 @@ class UsageReads(NounReads):
         where, more = joined(found or [Condition("true", ())])
         rows = await self._rows(
             "SELECT agent, model, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost), sum(ms) "
-            f"FROM ({' UNION ALL '.join(source.sql for source in sources)}) WHERE {where} GROUP BY agent, model HAVING sum(requests) > 0 "
-            "ORDER BY agent, model",
+            f"FROM ({' UNION ALL '.join(source.sql for source in sources)}) WHERE {where} "
+            "GROUP BY agent, model HAVING sum(requests) > 0 ORDER BY agent, model",
             (*(value for source in sources for value in source.parameters), *more),
         )
         return [ModelUsage(row[0], row[1], Usage(*row[2:])) for row in rows]
