@@ -10,7 +10,6 @@ import orjson
 
 from flockd.domain.moment import iso
 
-
 _TALKATIVE = ("aiosqlite", "httpx", "httpx2", "mcp", "openai")
 """Libraries that tell every statement and every request, URLs and all: one may hold a key."""
 

@@ -60,8 +60,8 @@ class Memory(Protocol):
     async def begin_call(self, model: str, most: Most) -> str:
         """Reserve what one call of a language model takes at most, in every budget that it counts for; answers its id.
 
-        Raises BudgetExceeded where it does not fit (the event `budget.exceeded` is logged), and RunSuperseded. Where it is
-        cancelled, what it reserved is given back: nothing was sent.
+        Raises BudgetExceeded where it does not fit (the event `budget.exceeded` is logged), and RunSuperseded. Where it
+        is cancelled, what it reserved is given back: nothing was sent.
         """
         ...
 
