@@ -9,6 +9,7 @@ from itertools import chain
 from flockd.domain.budget import Amounts, Ledger, LedgerKey, Scope
 from flockd.domain.identity import id_bytes
 from flockd.domain.usage import Call, Most
+from flockd.store.accounts import OF_THE_BOARD
 from flockd.store.cache import Cache
 from flockd.store.rows import CALL_COLUMNS, LEDGER_COLUMNS, Row, call_from, ledger_from, ledger_key_row
 from flockd.store.state import DUE_PAGE, State
@@ -66,27 +67,32 @@ def load_ledgers(connection: sqlite3.Connection, cache: Cache, state: State, cal
     )
     unknown = [key for key in wanted if not cache.ledger(state, key)]
     for start in range(0, len(unknown), _KEYS_MOST):
-        _load_stored(connection, state, unknown[start : start + _KEYS_MOST])
+        for row in connection.execute(*stored_ledgers(unknown[start : start + _KEYS_MOST])):
+            ledger = ledger_from(row)
+            accounts.ledgers[ledger.key] = ledger
     for key in beginning:
         if key not in accounts.ledgers:
             accounts.ledgers[key] = Ledger(key, *summed(connection.execute(*ledger_sum(key)).fetchone()))
 
 
-def _load_stored(connection: sqlite3.Connection, state: State, keys: Sequence[LedgerKey]) -> None:
+def stored_ledgers(keys: Sequence[LedgerKey]) -> tuple[str, Row]:
+    """A SELECT, with its parameters, of the LEDGER_COLUMNS of those of these that are stored."""
     size = 1 << (len(keys) - 1).bit_length()  # few texts are ever made
     padded = [*keys, *[keys[-1]] * (size - len(keys))]
     places = ", ".join(["(?, ?, ?, ?, ?)"] * size)
-    for row in connection.execute(
-        f"SELECT {LEDGER_COLUMNS} FROM ledgers WHERE (scope, subject, agent, per, began_at) IN (VALUES {places})",
+    columns = ", ".join(f"l.{column}" for column in LEDGER_COLUMNS.split(", "))
+    return (  # a join: IN with rows of values would read the whole table
+        f"WITH wanted (scope, subject, agent, per, began_at) AS (VALUES {places}) "
+        f"SELECT {columns} FROM wanted w CROSS JOIN ledgers l ON l.scope = w.scope AND l.subject = w.subject "
+        "AND l.agent = w.agent AND l.per = w.per AND l.began_at = w.began_at",
         [value for key in padded for value in ledger_key_row(key)],
-    ):
-        ledger = ledger_from(row)
-        state.accounts.ledgers[ledger.key] = ledger
+    )
 
 
 def ledger_sum(key: LedgerKey) -> tuple[str, Row]:
     """A SELECT, with its parameters, of what a ledger that is not stored would say; `summed` reads its row."""
     subject = ledger_key_row(key)[1]
+    index = "calls_by_correlation" if key.scope in OF_THE_BOARD else "calls_by_moment"
     where = f"{_OF_THEM[key.scope]} AND began_at >= ?2 AND began_at < ?3"
     parameters: list[object] = [subject, key.window, _NO_MOMENT if key.ends_at is None else key.ends_at]
     if key.agent:
@@ -96,7 +102,7 @@ def ledger_sum(key: LedgerKey) -> tuple[str, Row]:
         "SELECT ifnull(sum(requests), 0), ifnull(sum(input_tokens + output_tokens), 0), ifnull(sum(cost), 0), "
         "count(*) FILTER (WHERE requests IS NULL), "
         "ifnull(sum(input_most + output_most) FILTER (WHERE requests IS NULL), 0), "
-        f"ifnull(sum(cost_most) FILTER (WHERE requests IS NULL), 0) FROM calls WHERE {where}",
+        f"ifnull(sum(cost_most) FILTER (WHERE requests IS NULL), 0) FROM calls INDEXED BY {index} WHERE {where}",
         parameters,
     )
 

@@ -325,7 +325,9 @@ class Supervisor:
                 claimed = set()
                 await asyncio.sleep(1.0)
             for run in picks:
-                if run.run_id not in claimed:
+                if run.run_id in claimed:
+                    claimed.remove(run.run_id)  # paused and resumed meanwhile, it may have been taken twice
+                else:
                     self._scheduler.put_back(run)
             if self._scheduler.has_work:
                 self._room.set()
