@@ -161,15 +161,22 @@ async def _failure(call: Call[Any, Any], published: Published, outcome: Outcome)
     if error.get("code") != BudgetExceeded.code:
         return AgentFailed(error["message"], details=ids)
     budget = await call.app[READS].refusal(run.correlation_id, run.id)
-    headers = None if budget is None else _retry_after(budget["window_ends_at"])
+    headers = None if budget is None else _retry_after(budget)
     return BudgetExceeded(error["message"], details={**ids, "budget": budget}, headers=headers)
 
 
-def _retry_after(window_ends_at: str | None) -> dict[str, str] | None:
-    """When a budget begins anew; one of all time never does."""
-    if window_ends_at is None:
+def _retry_after(budget: Mapping[str, Any]) -> dict[str, str] | None:
+    """When a call may fit: when those that are not over have told what they took, or when the budget begins anew.
+
+    None where no waiting helps: the call is too large for all of it, or it never begins anew.
+    """
+    wanted, limit, ends_at = budget["wanted"], budget["limit"], budget["window_ends_at"]
+    if wanted is None or wanted > limit:
         return None
-    return {"Retry-After": str(max(1, -(-(parse_iso(window_ends_at) - now_ms()) // 1000)))}
+    waits = [] if ends_at is None else [max(1, -(-(parse_iso(ends_at) - now_ms()) // 1000))]
+    if budget["spent"] + wanted <= limit:
+        waits.append(_OPEN_CALLS_SECONDS)
+    return {"Retry-After": str(min(waits))} if waits else None
 
 
 async def agent_history(call: Call[ArtifactsWanted, None]) -> bytes:

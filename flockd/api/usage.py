@@ -59,10 +59,15 @@ async def list_budgets(call: Call[Page, None]) -> bytes:
     check_offset(call.app, query)
     listed = [(rule, subject) for rule in board.budgets.rules for subject in _subjects(rule, board.agents)]
     moment = now_ms()
-    budgets = []
-    for rule, subject in listed[query.offset : query.offset + query.limit]:
-        ledger = None if subject is None else await call.app[READS].ledger(ledger_key(rule, subject, moment))
-        budgets.append(_document(rule, subject, ledger))
+    page = [
+        (rule, subject, None if subject is None else ledger_key(rule, subject, moment))
+        for rule, subject in listed[query.offset : query.offset + query.limit]
+    ]
+    wanted = list(dict.fromkeys(key for *_, key in page if key is not None))
+    ledgers = dict(zip(wanted, await call.app[READS].ledgers(wanted), strict=True))
+    budgets = [
+        _document(rule, subject, None if key is None else ledgers[key]) for rule, subject, key in page
+    ]
     return orjson.dumps(
         {"budgets": budgets, "total": len(listed), "limit": query.limit, "offset": query.offset}
     )

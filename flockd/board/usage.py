@@ -147,12 +147,16 @@ class ForgetLedgers:
 
 
 def settle(state: State, call: Call, taken: Usage | None, ms: int) -> None:
-    """An open call is over: charge it, to its budgets, its run and its workflow, as far as those are still there."""
-    charged = call.at_most(ms) if taken is None else taken
+    """An open call is over: charge it, to its budgets, its run and its workflow, as far as those are still there.
+
+    What cannot be believed says as little as None.
+    """
+    is_known = taken is not None and taken.is_plausible
+    charged = taken if taken is not None and is_known else call.at_most(ms)
     if not charged.requests:  # it was never sent
         state.accounts.settle(call, Usage(), estimated=False)
         return
-    state.accounts.settle(call, charged, estimated=taken is None)
+    state.accounts.settle(call, charged, estimated=not is_known)
     run = state.runs.get(call.run_id)
     if run is not None:
         run.usage = (run.usage or Usage()).plus(charged)

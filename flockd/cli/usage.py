@@ -35,13 +35,26 @@ def usage(url: str, as_json: bool, **wanted: str | None) -> None:
 @json_option
 def budgets(url: str, as_json: bool) -> None:
     """Show the budgets for calls of language models, and what is left of each."""
-    answer = asyncio.run(_get(url, "/api/v1/budgets", [("limit", str(PAGE))]))
+    answer = asyncio.run(_all_budgets(url))
     print_json(answer) if as_json else _print_budgets(answer["budgets"])
 
 
 async def _get(url: str, path: str, query: list[tuple[str, str]]) -> Any:
     async with connect(url) as daemon:
         return await daemon.get(path, query)
+
+
+async def _all_budgets(url: str) -> Any:
+    """Every page in one; the daemon shortens it where one is too long for it."""
+    async with connect(url) as daemon:
+        whole = await daemon.get("/api/v1/budgets", [("limit", str(PAGE))])
+        found = whole["budgets"]
+        while len(found) < whole["total"]:
+            page = await daemon.get("/api/v1/budgets", [("limit", str(PAGE)), ("offset", str(len(found)))])
+            if not page["budgets"]:
+                break
+            found += page["budgets"]
+    return {**whole, "limit": len(found)}
 
 
 def _print_usage(answer: Mapping[str, Any]) -> None:

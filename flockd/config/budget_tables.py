@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from flockd.config.sections import Section
 
+BOUND_MAX = 2**53 - 1
+"""Of each bound: what every reader of JSON keeps exactly."""
+
 
 class BudgetTable(Section):
     """One budget. At least one of requests, tokens and usd is bounded; a call that does not fit is not made."""
@@ -21,13 +24,14 @@ class BudgetTable(Section):
         description="Only this agent, or this tenant. Of the scopes run and correlation: only the calls of this agent "
         "count. Without it: all.",
     )
-    requests: int | None = Field(default=None, ge=0, description="At most so many calls.")
+    requests: int | None = Field(default=None, ge=0, le=BOUND_MAX, description="At most so many calls.")
     tokens: int | None = Field(
-        default=None, ge=0, description="At most so many tokens, input and output together."
+        default=None, ge=0, le=BOUND_MAX, description="At most so many tokens, input and output together."
     )
     usd: float | None = Field(
         default=None,
         ge=0,
+        le=BOUND_MAX,
         allow_inf_nan=False,
         description="At most so many US dollars. A model whose price nobody knows is refused.",
     )

@@ -61,9 +61,13 @@ class SeenTable(Section):
 class BudgetBounds(Section):
     """How much calls of language models may take."""
 
-    requests: int | None = Field(default=None, ge=0, description="Requests.")
-    tokens: int | None = Field(default=None, ge=0, description="Tokens, of input and output together.")
-    usd: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="US dollars.")
+    requests: int | None = Field(default=None, ge=0, le=BOUND_MAX, description="Requests.")
+    tokens: int | None = Field(
+        default=None, ge=0, le=BOUND_MAX, description="Tokens, of input and output together."
+    )
+    usd: float | None = Field(
+        default=None, ge=0, le=BOUND_MAX, allow_inf_nan=False, description="US dollars."
+    )
     per: Literal["minute", "hour", "day", "month"] | None = Field(
         default=None, description="In each of these, of UTC. Without it: for ever."
     )

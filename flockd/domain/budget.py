@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +17,8 @@ from flockd.domain.usage import NANOS_PER_USD, Call
 
 Per = Literal["minute", "hour", "day", "month"]
 
+BOUND_MAX = 2**53 - 1
+"""Of each bound: what every reader of JSON keeps exactly."""
 _FIXED_MS = {"minute": 60_000, "hour": HOUR_MS, "day": 24 * HOUR_MS}
 
 
@@ -33,13 +36,13 @@ class Budget:
         bounds = (self.requests, self.tokens, self.usd)
         if all(bound is None for bound in bounds):
             raise ValueError("a budget bounds requests, tokens or usd")
-        if any(bound is not None and bound < 0 for bound in bounds):
-            raise ValueError("a budget is not negative")
+        if any(bound is not None and not 0 <= bound <= BOUND_MAX for bound in bounds):
+            raise ValueError(f"a budget is not negative, and at most {BOUND_MAX}")
 
     @property
     def cost(self) -> int | None:
-        """`usd` in billionths of a US dollar."""
-        return None if self.usd is None else round(self.usd * NANOS_PER_USD)
+        """`usd` as it is written, in billionths of a US dollar; never more than that."""
+        return None if self.usd is None else int(Decimal(repr(self.usd)) * NANOS_PER_USD)
 
 
 class Scope(StrEnum):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 NANOS_PER_USD = 1_000_000_000
+_PLAUSIBLE_MAX = 10**13
+"""No call takes so much of anything; sums of a million such calls still fit into 64 bits."""
 
 
 class Usage(NamedTuple):
@@ -28,6 +30,11 @@ class Usage(NamedTuple):
             self.cost + other.cost,
             self.ms + other.ms,
         )
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it can be believed: what a provider says may be anything, and would free what others spent."""
+        return all(isinstance(amount, int) and 0 <= amount <= _PLAUSIBLE_MAX for amount in self)
 
     def document(self) -> dict[str, Any]:
         """The wire form, ready for orjson."""

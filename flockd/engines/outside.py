@@ -50,10 +50,10 @@ class Outside:
         *,
         answer_bytes: int = 1 << 20,
     ) -> None:
-        """`answer_bytes` bounds what a service may answer to one run."""
+        """`answer_bytes` bounds what a model or a service may answer to one request."""
         self.llm = llm or LlmDefaults()
         self.limits = {limits.name: limits for limits in models}
-        self._answer_bytes = answer_bytes
+        self.answer_bytes = answer_bytes
         self._models: Models | None = None
         self._client: Client | None = None
 
@@ -81,5 +81,5 @@ class Outside:
         if self._client is None:
             from flockd.engines.http.client import Client
 
-            self._client = Client(answer_bytes=self._answer_bytes)
+            self._client = Client(answer_bytes=self.answer_bytes)
         return self._client

@@ -25,7 +25,8 @@ def read_tools(owner: str, given: object) -> tuple[Callable[..., Any], ...]:
     tools: dict[str, Callable[..., Any]] = {}
     for tool in given:
         name = getattr(tool, "__name__", None)
-        if not inspect.isroutine(tool) or not isinstance(name, str) or not _TOOL.fullmatch(name):
+        is_function = inspect.isfunction(tool) or inspect.ismethod(tool)
+        if not is_function or not isinstance(name, str) or not _TOOL.fullmatch(name):
             raise DeclarationError(
                 f"{owner}: tools has {tool!r}: give it functions, whose names and docstrings the model is told"
             )

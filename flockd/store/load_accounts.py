@@ -18,15 +18,18 @@ _KEYS_MOST = 4096
 """Keys of one statement: five parameters each."""
 _NO_MOMENT = 2**63 - 1
 
+_SPENT = "ifnull(sum(requests), 0), ifnull(sum(input_tokens + output_tokens), 0), ifnull(sum(cost), 0)"
+_HELD = "ifnull(sum(input_most + output_most), 0), ifnull(sum(cost_most), 0)"
+
 _OF_THEM = {
     Scope.run: "(tenant, correlation) IN (SELECT tenant, correlation FROM runs WHERE id = ?1) AND run = ?1",
     Scope.correlation: "tenant = (SELECT tenant FROM correlations WHERE id = ?1) AND correlation = ?1",
-    Scope.agent: "tenant IN (WITH RECURSIVE tenants (name) AS (SELECT min(tenant) FROM calls UNION ALL "
-    "SELECT (SELECT min(tenant) FROM calls WHERE tenant > name) FROM tenants WHERE name IS NOT NULL) "
+    Scope.agent: "tenant IN (WITH RECURSIVE tenants (name) AS (SELECT min(tenant) FROM usage UNION ALL "
+    "SELECT (SELECT min(tenant) FROM usage WHERE tenant > name) FROM tenants WHERE name IS NOT NULL) "
     "SELECT name FROM tenants) AND agent = ?1",
     Scope.tenant: "tenant = ?1",
 }
-"""The calls of a subject; of an agent in all tenants, which are found by one step of the index each."""
+"""What is of a subject; of an agent in all tenants, which are found by one step of the index each."""
 
 
 def load_calls(connection: sqlite3.Connection, cache: Cache, state: State, calls: Iterable[str]) -> None:
@@ -90,19 +93,29 @@ def stored_ledgers(keys: Sequence[LedgerKey]) -> tuple[str, Row]:
 
 
 def ledger_sum(key: LedgerKey) -> tuple[str, Row]:
-    """A SELECT, with its parameters, of what a ledger that is not stored would say; `summed` reads its row."""
-    subject = ledger_key_row(key)[1]
-    index = "calls_by_correlation" if key.scope in OF_THE_BOARD else "calls_by_moment"
-    where = f"{_OF_THEM[key.scope]} AND began_at >= ?2 AND began_at < ?3"
-    parameters: list[object] = [subject, key.window, _NO_MOMENT if key.ends_at is None else key.ends_at]
+    """A SELECT, with its parameters, of what a ledger that is not stored would say; `summed` reads its row.
+
+    Of agents and tenants what is spent is read from the sums by the hour or of all time: their calls may be millions.
+    """
+    ends_at = _NO_MOMENT if key.ends_at is None else key.ends_at
+    parameters: list[object] = [ledger_key_row(key)[1], key.window, ends_at]
+    whose, of_agent = _OF_THEM[key.scope], ""
     if key.agent:
-        where += " AND agent = ?4"
+        of_agent = " AND agent = ?4"
         parameters.append(key.agent)
+    within = "began_at >= ?2 AND began_at < ?3"
+    if key.scope in OF_THE_BOARD:
+        spent = f"calls INDEXED BY calls_by_correlation WHERE {whose} AND {within}{of_agent}"
+    elif key.per == "minute":
+        spent = f"calls INDEXED BY calls_by_moment WHERE {whose} AND {within}"
+    elif key.per:
+        spent = f"usage_hours WHERE {whose} AND hour >= ?2 AND hour < ?3"
+    else:
+        spent = f"usage WHERE {whose}"
+    held = f"requests IS NULL AND {key.scope} = ?1 AND {within}{of_agent}"
     return (
-        "SELECT ifnull(sum(requests), 0), ifnull(sum(input_tokens + output_tokens), 0), ifnull(sum(cost), 0), "
-        "count(*) FILTER (WHERE requests IS NULL), "
-        "ifnull(sum(input_most + output_most) FILTER (WHERE requests IS NULL), 0), "
-        f"ifnull(sum(cost_most) FILTER (WHERE requests IS NULL), 0) FROM calls INDEXED BY {index} WHERE {where}",
+        f"SELECT * FROM (SELECT {_SPENT} FROM {spent}), "
+        f"(SELECT count(*), {_HELD} FROM calls INDEXED BY calls_open WHERE {held})",
         parameters,
     )
 

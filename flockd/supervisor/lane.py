@@ -1,4 +1,4 @@
-"""One lane of the queue: what is ready of one priority class at one place, of which memory holds the first ones."""
+"""One lane of the queue: what is ready of one class at one place, of which memory holds the first ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from flockd.domain.agent import agent_at
 from flockd.domain.priority import Priority
 from flockd.store.reads import ReadyRun
 
-LaneKey = tuple[str, Priority]
-"""(place, priority)."""
+LaneKey = tuple[str, Priority | None]
+"""(place, class); None is the class of all suspects, whatever their priority."""
 
 UNSEEN = ""
 """Stands for the correlations of all runs that are in no window."""
@@ -72,9 +72,9 @@ class Lane:
         insort(self.window, run, key=order)
         return self._count(run)
 
-    def pop(self, index: int = 0) -> tuple[ReadyRun, bool]:
-        """Take a run out of the window, and whether it was the last one there of its correlation."""
-        run = self.window.pop(index)
+    def pop(self) -> tuple[ReadyRun, bool]:
+        """Take the head of the window, and whether it was the last one there of its correlation."""
+        run = self.window.pop(0)
         left = self._waiting[run.correlation_id] - 1
         if left:
             self._waiting[run.correlation_id] = left

@@ -1,8 +1,8 @@
 """Which ready runs start next. Pure: no clock, no waiting, no I/O.
 
-Runs queue in lanes, one for each priority class at each place. Memory holds a window of each lane; the rest stays in
-the table, and is read a page at a time as the window empties. A lane that may start nothing now stands aside, and costs
-nothing, until `freed` names its place or its agent.
+Runs queue in lanes, one for each priority class at each place, and one for the suspects there. Memory holds a window of
+each lane; the rest stays in the table, and is read a page at a time as the window empties. A lane that may start
+nothing now stands aside, and costs nothing, until `freed` names its place or its agent.
 
 **Between classes**, while better work is ready and may start, fifteen of sixteen picks are of the best class, and one
 is of the lowest.
@@ -11,7 +11,8 @@ is of the lowest.
 nothing else in its lane starts after at most two runs of each other correlation there, however many of them wait, how
 long the lane was held up and whatever happened elsewhere. Besides those come what was chosen already when it became
 ready, and what a restart took back; and of each other correlation as many more as a single `take` started in this lane,
-if they became ready while those were being claimed. Suspects start out of this order.
+if they became ready while those were being claimed. Suspects are a class of their own: they start before all others,
+and out of this order, but only one at a time.
 
 **Between lanes**, where the places in all are what is scarce, correlations take turns, in each class. In its turn a
 correlation has the head of a lane started in which it waits: its own run, or the one that is before it. All agents with
@@ -35,11 +36,11 @@ from flockd.store.reads.base import PAGE_MAX
 from flockd.supervisor.lane import Lane, LaneKey
 from flockd.supervisor.turns import Turns
 
+CLASSES: tuple[Priority | None, ...] = (None, *Priority)
+"""None: suspects."""
+
 LOWEST_EVERY = 16
 """One pick in so many takes the head of the lowest class, so that it moves too."""
-
-SUSPECTS: LaneKey = ("", Priority.critical)
-"""The lane of all suspects, so that they hide nobody while they start one at a time."""
 
 
 class Room(Protocol):
@@ -55,7 +56,7 @@ class Room(Protocol):
 
 
 def _lane_of(run: ReadyRun) -> LaneKey:
-    return SUSPECTS if run.crashes >= SUSPECT_CRASHES else (run.place, run.priority)
+    return run.place, None if run.crashes >= SUSPECT_CRASHES else run.priority
 
 
 class _Gate:
@@ -63,7 +64,7 @@ class _Gate:
 
     def __init__(self) -> None:
         self.open = True
-        self.turns: dict[Priority, Turns[Lane]] = {priority: Turns() for priority in Priority}
+        self.turns: dict[Priority | None, Turns[Lane]] = {one: Turns() for one in CLASSES}
 
 
 class _Budget:
@@ -79,9 +80,6 @@ class _Budget:
 
     def at(self, place: str) -> int:
         return self.room.at(place) - self._started_at[place]
-
-    def has_room(self, place: str) -> bool:
-        return self.of(agent_at(place)) > 0 and self.at(place) > 0
 
     def start(self, place: str) -> None:
         self._started_of[agent_at(place)] += 1
@@ -112,11 +110,11 @@ class Scheduler:
         self._aside: dict[str, list[Lane]] = {}
         """By what each waits for, a place or an agent: lanes that may start nothing now."""
         self._gates: dict[str, _Gate] = {}
-        self._turns: dict[Priority, Turns[Lane]] = {priority: Turns() for priority in Priority}
+        self._turns: dict[Priority | None, Turns[Lane]] = {one: Turns() for one in CLASSES}
 
     # -- what is told -----------------------------------------------------------------------------------------
 
-    def open_lane(self, place: str, priority: Priority) -> None:
+    def open_lane(self, place: str, priority: Priority | None) -> None:
         """There are ready runs in the table that nobody told of: a page of them will be asked for."""
         lane = self._lane((place, priority), complete=False)
         self._withdraw(lane)
@@ -167,9 +165,9 @@ class Scheduler:
         """
         wanted = []
         for lane in self._hungry.values():
-            if lane.key != SUSPECTS and room.of(lane.agent) <= 0:
+            if room.of(lane.agent) <= 0:
                 self._stand_aside(lane, lane.agent)
-            elif lane.key != SUSPECTS and room.at(lane.place) <= 0:
+            elif room.at(lane.place) <= 0:
                 self._stand_aside(lane, lane.place)
             else:
                 lane.refilling = True
@@ -177,7 +175,9 @@ class Scheduler:
         self._hungry.clear()
         return wanted
 
-    def refill(self, place: str, priority: Priority, page: Iterable[ReadyRun], *, complete: bool) -> None:
+    def refill(
+        self, place: str, priority: Priority | None, page: Iterable[ReadyRun], *, complete: bool
+    ) -> None:
         """The first runs of a lane, read after it was wanted; `complete` where the table has no more."""
         lane = self._lanes.get((place, priority))
         if lane is not None and lane.refilling:
@@ -193,7 +193,7 @@ class Scheduler:
         """
         budget, spent = _Budget(room), list[_Gate]()
         taken: list[ReadyRun] = []
-        if not suspect_works and total > 0 and (suspect := self._pick_suspect(budget)) is not None:
+        if not suspect_works and total > 0 and (suspect := self._pick(None, budget, spent)) is not None:
             taken.append(suspect)
         while len(taken) < total:
             lowest = (self._picks + 1) % LOWEST_EVERY == 0
@@ -209,19 +209,7 @@ class Scheduler:
             self._open(gate)
         return taken
 
-    def _pick_suspect(self, budget: _Budget) -> ReadyRun | None:
-        lane = self._lanes.get(SUSPECTS)
-        if lane is None:
-            return None
-        for index, run in enumerate(lane.window):
-            if budget.has_room(run.place):
-                lane.pop(index)
-                self._settle(lane)
-                budget.start(run.place)
-                return run
-        return None
-
-    def _pick(self, priority: Priority, budget: _Budget, spent: list[_Gate]) -> ReadyRun | None:
+    def _pick(self, priority: Priority | None, budget: _Budget, spent: list[_Gate]) -> ReadyRun | None:
         """The head of the lane whose turn it is in a class. Those that come first and have no room stand aside.
 
         `spent` gets the agents whose rate lets no more start than this `take` has started.
@@ -273,7 +261,7 @@ class Scheduler:
                 self._hungry.pop(lane.key, None)
             else:
                 self._hungry[lane.key] = lane
-        elif lane.key != SUSPECTS:
+        else:
             lane.stands = True
             for member in lane.members:
                 self._join(lane, member)

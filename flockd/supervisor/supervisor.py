@@ -24,7 +24,7 @@ from flockd.store.writer import Committed, Started
 from flockd.supervisor.calls import Calls
 from flockd.supervisor.rooms import Rooms
 from flockd.supervisor.runner import Runner
-from flockd.supervisor.scheduler import SUSPECTS, Scheduler
+from flockd.supervisor.scheduler import Scheduler
 from flockd.supervisor.work import Work
 
 log = logging.getLogger(__name__)
@@ -130,14 +130,13 @@ class Supervisor:
             await self._board.take_back()
         finally:
             self._occupancy.closed = False
-        await self._board.sort_orphans(sorted({agent_at(place) for place, _, _ in await reads.ready_lanes()}))
+        await self._board.sort_orphans(sorted({agent_at(place) for place, _ in await reads.ready_lanes()}))
         ended: set[str] = set()
         while new := set(await reads.exhausted()) - ended:  # a page of them
             for correlation_id in new:
                 await self._board.exhaust(correlation_id)
             ended |= new
-        self._scheduler.open_lane(*SUSPECTS)
-        for place, priority, _ in await reads.ready_lanes():
+        for place, priority in await reads.ready_lanes():
             self._scheduler.open_lane(place, priority)
         await self._board.sync_timers()
         self._expect(await reads.next_due())
@@ -338,9 +337,7 @@ class Supervisor:
     async def _refill(self) -> None:
         reads, window = self._board.reads, self._scheduler.window
         for lane in self._scheduler.wanted(self._rooms.now(self._clock())):
-            page = await (
-                reads.ready_suspects(window) if lane == SUSPECTS else reads.ready_page(*lane, window)
-            )
+            page = await reads.ready_page(*lane, window)
             self._scheduler.refill(*lane, page, complete=len(page) < window)
 
     async def _watch_the_clock(self) -> None:

@@ -73,7 +73,8 @@ async def board(rigs: Rigs, function: Function, *rules: BudgetRule, **fields: An
 
 
 async def ledger(rig: Rig, a_rule: BudgetRule, subject: str, moment: int = BEGIN) -> Ledger:
-    return await rig.reads.ledger(ledger_key(a_rule, subject, moment))
+    (found,) = await rig.reads.ledgers([ledger_key(a_rule, subject, moment)])
+    return found
 
 
 async def total(rig: Rig, **wanted: Any) -> Usage:

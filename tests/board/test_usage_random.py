@@ -279,7 +279,7 @@ class Lives(RuleBasedStateMachine):
             for subject in {record.subject(one.scope) for record in self.records[-2:]}:
                 if one.scope is Scope.agent and one.name not in (None, subject):
                     continue
-                ledger = await self.rig.reads.ledger(ledger_key(one, subject, self.rig.clock.now))
+                (ledger,) = await self.rig.reads.ledgers([ledger_key(one, subject, self.rig.clock.now)])
                 there = self.of(one, subject, self.rig.clock.now)
                 for told, found in (
                     (ledger.spent, [each for each in there if each.taken is not None]),

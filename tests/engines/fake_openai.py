@@ -69,7 +69,24 @@ class Hangs:
     """Nothing comes, ever."""
 
 
-Line = Says | Calls | Refuses | Breaks | Hangs
+@dataclass
+class Sends:
+    """These chunks, whatever they are; then the stream ends well."""
+
+    chunks: Sequence[bytes]
+    """JSON, each the data of an event."""
+
+
+@dataclass
+class Page:
+    """No answer at all, but whatever a proxy or a wrong address says."""
+
+    body: bytes = b"<html>Please log in</html>"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Line = Says | Calls | Refuses | Breaks | Hangs | Sends | Page
 
 
 class Asked:
@@ -157,6 +174,14 @@ class FakeOpenAI:
             case Refuses(status, message, headers, code):
                 error = {"message": message, "type": "error", "code": code}
                 return web.json_response({"error": error}, status=status, headers=headers)
+            case Page(body, status, headers):
+                return web.Response(body=body, status=status, content_type="text/html", headers=headers)
+            case Sends(chunks):
+                stream = await _open(request)
+                for sent in chunks:
+                    await stream.write(b"data: " + sent + b"\n\n")
+                await stream.write_eof()
+                return stream
             case Hangs():
                 await asked.going_on.wait()
                 raise web.HTTPGatewayTimeout

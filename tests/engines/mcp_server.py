@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import uvicorn
 from mcp.server.mcpserver import Image, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -65,6 +66,13 @@ def fail() -> str:
 def die() -> str:
     print("these are my last words", file=sys.stderr, flush=True)
     os._exit(3)
+
+
+@server.tool()
+def tell(variable: str) -> str:
+    """Tells what it should not."""
+    print(f"it is {os.environ[variable]}", file=sys.stderr, flush=True)
+    raise ToolError(f"it is {os.environ[variable]}")
 
 
 @server.tool()

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from flockd.domain.artifact_type import ArtifactType
 from flockd.domain.fields import model_of
 from flockd.engines.base import Output
+from flockd.engines.llm.answers import labels_of
 from flockd.engines.outside import LlmDefaults, Outside
 from flockd.errors import AgentFailed
 
@@ -207,6 +208,42 @@ async def test_several_types_may_be_of_any_shape(provider: FakeOpenAI, outside: 
     ):
         provider.script(f'{{"result":{{"kind":"{kind}","data":{data}}}}}')
         assert await work(engine, attempt_of(outside)) == [Output(kind, value)]
+
+
+class Point(BaseModel):
+    """A place."""
+
+    x: int
+    beyond: "Point | None" = None
+
+
+@pytest.mark.parametrize("mode", ["native", "prompted"])
+async def test_several_types_of_one_model_are_told_apart_by_their_names(
+    provider: FakeOpenAI, outside: Outside, mode: str
+) -> None:
+    engine = reader(ArtifactType("map.Home", Point), ArtifactType("Goal", Point), output_mode=mode)
+    for kind, name in (("Goal", "Goal"), ("map_Home", "map.Home")):
+        provider.script(f'{{"result":{{"kind":"{kind}","data":{{"x":1,"beyond":{{"x":2}}}}}}}}')
+        assert await work(engine, attempt_of(outside)) == [Output(name, Point(x=1, beyond=Point(x=2)))]
+
+
+async def test_names_are_what_providers_allow(provider: FakeOpenAI, outside: Outside) -> None:
+    names = ["map.Home", "map_Home", "map-Home", "N" * 128, "N" * 127]
+    types = [ArtifactType(name, Point) for name in names]
+    assert labels_of(types) == ["map_Home", "map_Home_2", "map-Home", "N" * 60, "N" * 60 + "_2"]
+    for one in types:
+        provider.script('{"x":1}')
+        assert await work(reader(one), attempt_of(outside)) == [Output(one.name, Point(x=1))]
+        told = provider.asked[-1].body["response_format"]["json_schema"]
+        assert (told["name"], told["description"]) == (labels_of([one])[0], "A place.")
+        assert told["schema"]["properties"]["x"] == {"type": "integer"}
+    schema = ArtifactType("map.Count", schema=SCHEMA.schema)
+    provider.script('{"n":1}')
+    assert await work(reader(schema), attempt_of(outside)) == [Output("map.Count", {"n": 1})]
+    assert provider.asked[-1].body["response_format"]["json_schema"]["name"] == "map_Count"
+    provider.script(Calls([("map_Home_2", '{"x":1}')]))
+    outputs = await work(reader(*types, output_mode="tool"), attempt_of(outside))
+    assert outputs == [Output("map_Home", Point(x=1))]
 
 
 async def test_a_type_that_is_no_object_is_asked_for_within_one(

@@ -175,6 +175,20 @@ async def test_a_server_that_dies_is_told_and_its_last_words_are_in_the_log(
     assert "MCP server test: these are my last words" in caplog.text
 
 
+async def test_what_a_server_was_given_is_neither_told_nor_logged_whatever_its_variable_is_called(
+    notes: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TICKETS_AUTHORIZATION", "Bearer hunter2-hunter2")
+    server = program("tell", env=("MCP_TEST_NOTES", "TICKETS_AUTHORIZATION"))
+    kept = Kept()
+    with caplog.at_level("DEBUG", "flockd.agent"):
+        (told,) = await called(server, ("test_tell", {"variable": "TICKETS_AUTHORIZATION"}), kept=kept)
+    assert told == ("Error executing tool tell: it is ***", "failed")
+    assert kept.tools[0]["error"] == told[0]
+    assert "MCP server test: it is ***" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("server", "sentence"),
     [
@@ -191,7 +205,7 @@ async def test_a_server_that_dies_is_told_and_its_last_words_are_in_the_log(
         (program("ad"), r"the MCP server test has no tool ad: did you mean add\?"),
         (
             program("zzzzzz"),
-            "the MCP server test has no tool zzzzzz: it has add, die, environment, fail, picture, pid",
+            "the MCP server test has no tool zzzzzz: it has add, die, environment, fail, picture, pid, tell, wait",
         ),
         (
             program("add", env=("NO_SUCH_VARIABLE",)),

@@ -448,16 +448,22 @@ class _Unspeakable(Exception):
         raise RuntimeError("not even this")
 
 
+class _Fatal(Exception):
+    def __str__(self) -> str:
+        raise SystemExit("nor shall anybody else")
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
         (SystemExit(3), "SystemExit: 3"),
         (asyncio.CancelledError(), "it cancelled itself"),
         (_Unspeakable(), "_Unspeakable"),
+        (_Fatal(), "_Fatal"),
         (ValueError("a\ud800b"), "ValueError: a?b"),
         (ValueError("x" * 5000), ("ValueError: " + "x" * 5000)[:1000]),
     ],
-    ids=["exit", "cancelled", "unspeakable", "surrogate", "long"],
+    ids=["exit", "cancelled", "unspeakable", "fatal", "surrogate", "long"],
 )
 @pytest.mark.parametrize("in_thread", [False, True], ids=["async", "def"])
 async def test_whatever_is_raised_is_told(error: BaseException, told: str, in_thread: bool) -> None:
@@ -498,6 +504,30 @@ async def test_a_result_that_is_no_json_ends_the_run_since_no_model_can_mend_it(
         await Script([("fetch", {})]).run(this.context, fetch)
     assert this.kept.tools[0]["outcome"] == "error"
     assert this.kept.steps == {}
+
+
+@pytest.mark.parametrize("number", [2**70 + 1, -(10**400)], ids=["beyond 64 bits", "beyond floats"])
+async def test_a_number_is_told_and_recorded_as_it_is_however_large(number: int) -> None:
+    async def fetch() -> int:
+        return number
+
+    kept = Kept()
+    for _ in range(2):
+        script = Script([("fetch", {})])
+        await script.run(attempt(kept).context, fetch)
+        assert script.told == [[(number, "success")]]
+    assert len(kept.tools) == 1
+
+
+async def test_a_result_that_cannot_be_read_again_is_not_recorded() -> None:
+    async def fetch() -> int:
+        return 10**5000
+
+    script, this = Script([("fetch", {})]), attempt()
+    await script.run(this.context, fetch)
+    assert script.told[0][0][1] == "failed"
+    assert this.kept.steps == {}
+    assert [event["outcome"] for event in this.kept.tools] == ["error"]
 
 
 async def test_a_result_that_is_too_large_is_told() -> None:

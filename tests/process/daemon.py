@@ -183,6 +183,10 @@ class Daemon:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without any setting of flockd, and with the tests importable."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLOCKD_", "API_"))}
+    """This process's environment without any setting of flockd and any provider's key, and with the tests importable."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FLOCKD_", "API_")) and not name.endswith("_API_KEY")
+    }
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}

@@ -29,26 +29,33 @@ def plan(connection: sqlite3.Connection, sql: str, parameters: Row) -> str:
     return "\n".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters))
 
 
+CORRELATION = "calls USING INDEX calls_by_correlation (tenant=? AND correlation=?)"
+OPEN = "SCAN calls USING INDEX calls_open"
+
+
 @pytest.mark.parametrize(
-    ("key", "index"),
+    ("key", "search"),
     [
-        (LedgerKey(Scope.run, new_id(), "", "", 0), "calls_by_correlation (tenant=? AND correlation=?)"),
-        (
-            LedgerKey(Scope.correlation, new_id(), "a", "", 0),
-            "calls_by_correlation (tenant=? AND correlation=?)",
-        ),
+        (LedgerKey(Scope.run, new_id(), "", "", 0), CORRELATION),
+        (LedgerKey(Scope.correlation, new_id(), "a", "", 0), CORRELATION),
+        (LedgerKey(Scope.agent, "a", "", "", 0), "usage USING PRIMARY KEY (tenant=? AND agent=?)"),
         (
             LedgerKey(Scope.agent, "a", "", "day", DAY),
-            "calls_by_moment (tenant=? AND began_at>? AND began_at<?)",
+            "usage_hours USING PRIMARY KEY (tenant=? AND hour>? AND hour<?)",
         ),
         (
-            LedgerKey(Scope.tenant, "t", "", "day", DAY),
-            "calls_by_moment (tenant=? AND began_at>? AND began_at<?)",
+            LedgerKey(Scope.agent, "a", "", "minute", DAY),
+            "calls USING INDEX calls_by_moment (tenant=? AND began_at>? AND began_at<?)",
         ),
+        (LedgerKey(Scope.tenant, "t", "", "", 0), "usage USING PRIMARY KEY (tenant=?)"),
     ],
 )
-def test_a_ledger_is_made_by_an_index(connection: sqlite3.Connection, key: LedgerKey, index: str) -> None:
-    assert f"SEARCH calls USING INDEX {index}" in plan(connection, *ledger_sum(key))
+def test_a_ledger_is_made_by_an_index_and_without_old_calls(
+    connection: sqlite3.Connection, key: LedgerKey, search: str
+) -> None:
+    shown = plan(connection, *ledger_sum(key))
+    assert f"SEARCH {search}" in shown and OPEN in shown
+    assert shown.count("calls") == 2 + 2 * ("calls" in search), shown
 
 
 def test_ledgers_are_found_by_their_keys(connection: sqlite3.Connection) -> None:

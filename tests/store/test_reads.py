@@ -488,9 +488,9 @@ async def test_the_queue(tmp_path: Path) -> None:
             board.publish(type, priority=priority)
             board.now += 1000
         normal = [run for run in board.runs("state = 'ready'") if run.priority is Priority.normal]
-        assert await reads.ready_lanes() == [
-            ("a", Priority.normal, 2), ("a", Priority.low, 1), ("b", Priority.normal, 1)
-        ]  # fmt: skip
+        assert set(await reads.ready_lanes()) == {
+            ("a", Priority.normal), ("a", Priority.low), ("b", Priority.normal)
+        }  # fmt: skip
         page = await reads.ready_page("a", Priority.normal, 10)
         assert page == [
             ReadyRun(run.id, "a", Priority.normal, run.vtime, run.ord, 0, run.correlation_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from flockd.domain.identity import new_id
 from flockd.domain.priority import Priority
 from flockd.store.occupancy import Limits
 
@@ -82,3 +83,20 @@ async def test_a_publication_never_overtakes_what_already_waits_for_its_agent(ri
         rig.soon(rig.publish("A", 3))
     await rig.call("ab", 2)
     assert await rig.states() == ["completed", "running", "running", "ready"]
+
+
+async def test_a_workflow_that_was_paused_and_resumed_leaves_no_place_empty(rigs: Rigs) -> None:
+    rig = await rigs(agent("one", "A", max_concurrency=2))
+    for n in (1, 2):
+        await rig.publish("A", n)
+    first, second = await rig.call("one", 1), await rig.call("one", 2)
+    paused = new_id()
+    await rig.publish("A", 3, paused)
+    await rig.board.pause_correlation(paused, True)
+    await rig.board.pause_correlation(paused, False)
+    await rig.publish("A", 4)
+    async with rig.one_group():
+        first.give()
+        second.give()
+    await rig.call("one", 3)
+    await rig.call("one", 4)

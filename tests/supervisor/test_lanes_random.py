@@ -14,7 +14,7 @@ from flockd.domain.priority import Priority
 from flockd.domain.run import SUSPECT_CRASHES
 from flockd.store.reads import ReadyRun
 from flockd.supervisor.lane import LaneKey, order
-from flockd.supervisor.scheduler import SUSPECTS, Scheduler
+from flockd.supervisor.scheduler import Scheduler
 
 WINDOW = 3
 TOTAL = 6
@@ -31,6 +31,10 @@ RUNS = st.tuples(
     st.integers(1, 9),  # virtual start time
     st.sampled_from([0] * 9 + [SUSPECT_CRASHES]),
 )
+
+
+def _lane_of(run: ReadyRun) -> LaneKey:
+    return run.place, run.priority if run.crashes < SUSPECT_CRASHES else None
 
 
 class Lanes(RuleBasedStateMachine):
@@ -103,9 +107,8 @@ class Lanes(RuleBasedStateMachine):
     def restart(self) -> None:
         self.scheduler = Scheduler(window=WINDOW, rated=RATED)
         self.reading.clear()
-        self.scheduler.open_lane(*SUSPECTS)
         for run in self.ready.values():
-            self.scheduler.open_lane(run.place, run.priority)
+            self.scheduler.open_lane(*_lane_of(run))
 
     @precondition(lambda self: len(self.ready) > 30)
     @rule()
@@ -118,8 +121,7 @@ class Lanes(RuleBasedStateMachine):
         for key in self.scheduler.wanted(self):
             lane: list[ReadyRun] = []
             for run in self.ready.values():
-                suspect = run.crashes >= SUSPECT_CRASHES
-                if suspect if key == SUSPECTS else not suspect and (run.place, run.priority) == key:
+                if _lane_of(run) == key:
                     bisect.insort(lane, run, key=order)
             self.reading.append((key, lane[:WINDOW], len(lane) < WINDOW))
 
@@ -164,9 +166,9 @@ class Lanes(RuleBasedStateMachine):
             raise AssertionError("it never comes to rest")
         if len(self.working) >= TOTAL:
             return
-        suspects = sum(run.crashes >= SUSPECT_CRASHES for run in [*self.ready.values(), *self.working])
+        suspect_works = any(run.crashes >= SUSPECT_CRASHES for run in self.working)
         for run in self.ready.values():
-            if run.crashes < SUSPECT_CRASHES or suspects == 1:
+            if run.crashes < SUSPECT_CRASHES or not suspect_works:
                 assert self.of(agent_at(run.place)) <= 0 or self.at(run.place) <= 0, run
 
     def teardown(self) -> None:

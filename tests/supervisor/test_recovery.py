@@ -84,6 +84,25 @@ async def test_suspects_start_one_at_a_time_while_others_go_on(rigs: Rigs) -> No
     await rig.until(lambda: len(rig.working) == 3)
 
 
+async def test_suspects_of_a_paused_agent_do_not_hold_up_those_of_another(rigs: Rigs) -> None:
+    paused = agent("a", "A", max_concurrency=3)
+    rig = await rigs(paused, agent("b", "B", max_concurrency=3), lane_window=2)
+    for n in range(3):
+        await rig.publish("A", n)
+    for n in range(3):
+        await rig.publish("B", n)
+    await rig.until(lambda: len(rig.working) == 6)
+    await restart(rig)
+    await rig.until(lambda: len(rig.working) == 6)
+    await rig.board.pause_agent(paused, True)
+    await restart(rig)
+    for done in range(1, 4):
+        (await rig.call("b")).give()
+        await rig.until(lambda n=done: rig.kinds().count("run.completed") == n)  # type: ignore[misc]
+    await rig.board.pause_agent(paused, False)
+    await rig.call("a")
+
+
 async def test_a_waiting_retry_wakes_after_a_restart(rigs: Rigs) -> None:
     rig = await rigs(agent("ab", "A", retries=1))
     await rig.publish("A")

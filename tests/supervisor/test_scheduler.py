@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from flockd.domain.priority import Priority
 from flockd.store.reads import ReadyRun
-from flockd.supervisor.scheduler import LOWEST_EVERY, SUSPECTS, Room, Scheduler
+from flockd.supervisor.scheduler import LOWEST_EVERY, Room, Scheduler
 
 WINDOW = 4
 
@@ -271,7 +271,7 @@ def test_a_run_that_could_not_be_claimed_is_looked_for_in_the_table() -> None:
     assert not scheduler.has_work
     for one in taken:
         scheduler.put_back(one)
-    assert Counter(scheduler.wanted(plenty)) == Counter([("a", Priority.normal), SUSPECTS])
+    assert Counter(scheduler.wanted(plenty)) == Counter([("a", Priority.normal), ("a", None)])
 
 
 def test_a_page_that_comes_after_the_board_was_emptied_is_dropped() -> None:
@@ -300,6 +300,7 @@ def test_suspects_start_one_at_a_time_and_hide_nobody() -> None:
 def test_a_suspect_without_room_lets_the_next_one_go() -> None:
     scheduler = made(run(1, "full", crashes=2), run(2, "free", crashes=2))
     assert take(scheduler, free=room(free=1)) == [2]
+    scheduler.freed("full")
     assert take(scheduler, free=room(full=1)) == [1]
 
 
@@ -312,10 +313,10 @@ def test_a_suspect_counts_as_one_of_its_agents_places() -> None:
 
 def test_suspects_are_read_from_the_table_a_page_at_a_time() -> None:
     scheduler = Scheduler(window=WINDOW)
-    scheduler.open_lane(*SUSPECTS)
-    assert scheduler.wanted(room()) == [SUSPECTS]
-    scheduler.refill(*SUSPECTS, [run(n, crashes=2) for n in range(WINDOW)], complete=False)
+    scheduler.open_lane("a", None)
+    assert scheduler.wanted(plenty) == [("a", None)]
+    scheduler.refill("a", None, [run(n, crashes=2) for n in range(WINDOW)], complete=False)
     assert [take(scheduler) for _ in range(WINDOW)] == [[n] for n in range(WINDOW)]
-    assert scheduler.wanted(room()) == [SUSPECTS]
-    scheduler.refill(*SUSPECTS, [], complete=True)
+    assert scheduler.wanted(plenty) == [("a", None)]
+    scheduler.refill("a", None, [], complete=True)
     assert not scheduler.has_work

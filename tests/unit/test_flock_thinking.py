@@ -115,6 +115,7 @@ def test_a_budget(given: Any) -> None:
         ({"tools": ["lookup"]}, "tools has 'lookup': give it functions, whose names and docstrings the model"),
         ({"tools": [Text]}, "tools has <class '"),
         ({"tools": [lambda: 1]}, "tools has <function <lambda> at 0x"),
+        ({"tools": [len]}, "tools has <built-in function len>"),
         ({"tools": [yields]}, "tools has yields, which yields: return one value from it"),
         ({"tools": [lookup, lookup]}, "tools has two functions called lookup: rename one of them"),
         ({"tool_rounds": 0}, "tool_rounds is 0: give it a whole number, 1 or more"),

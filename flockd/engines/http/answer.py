@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -89,17 +89,20 @@ def pause_seconds(answer: Answer, now: float) -> float | None:
         return None
 
 
-def refusal(answer: Answer) -> str:
-    """An answer that is no success, as the rest of a sentence that begins with the service."""
+def refusal(answer: Answer, redacted: Callable[[str], str]) -> str:
+    """An answer that is no success, as the rest of a sentence that begins with the service.
+
+    `redacted` takes out of its words what was told to it in confidence, before they are cut.
+    """
     status = f"{answer.status} {answer.reason}".strip()
     if 300 <= answer.status < 400:
-        where = f" to {answer.location[:_SAID_CHARACTERS]}" if answer.location else ""
+        where = f" to {redacted(answer.location)[:_SAID_CHARACTERS]}" if answer.location else ""
         return f"answered {status}, a redirect{where}, and none is followed: declare the url that answers"
-    said = _said(answer.body)
+    said = _said(answer.body, redacted)
     return f"answered {status}: {said}" if said else f"answered {status}"
 
 
-def _said(body: bytes) -> str:
+def _said(body: bytes, redacted: Callable[[str], str]) -> str:
     """The service's own words, on one line and bounded."""
     try:
         document = orjson.loads(body)
@@ -107,7 +110,7 @@ def _said(body: bytes) -> str:
         text = body.decode(errors="replace")
     else:
         text = _sentence(document)
-    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    words = redacted(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
     return words if len(words) <= _SAID_CHARACTERS else words[:_SAID_CHARACTERS] + "…"
 
 

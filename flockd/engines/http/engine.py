@@ -94,17 +94,16 @@ class HttpEngine:
             if 200 <= answer.status < 300:
                 return outputs_of(answer, self._agent, self._publishes)
             pause = pause_seconds(answer, self._clock())
+            refused = refusal(answer, secrets.redacted)
             if pause is None:
                 if answer.status != 429:
-                    raise self._failure(refusal(answer))
+                    raise self._failure(refused)
                 pause = delay_seconds(sending, _PAUSE_SECONDS, _PAUSE_MAX_SECONDS)
             if sending == SENDINGS:
-                raise self._failure(f"{refusal(answer)} (asked {SENDINGS} times)")
+                raise self._failure(f"{refused} (asked {SENDINGS} times)")
             pause = max(pause, _PAUSE_LEAST_SECONDS) * (1 + _JITTER * random.random())
             if loop.time() + pause >= deadline:
-                raise self._failure(
-                    f"{refusal(answer)} (the timeout does not leave the pause of {pause:.1f} s)"
-                )
+                raise self._failure(f"{refused} (the timeout does not leave the pause of {pause:.1f} s)")
             context.log.info("the service answered %d: asked again in %.1f s", answer.status, pause)
             await self._sleep(pause)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from flockd.engines.address import url_problem
+from flockd.engines.confidential import without
 from flockd.engines.signing import key_of
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -20,8 +21,6 @@ _OWN = frozenset(
      "webhook-id", "webhook-timestamp", "webhook-signature")
 )  # fmt: skip
 """Headers that each request has anyway, or that belong to its connection."""
-_SECRET_CHARACTERS = 6
-"""What is shorter stays in messages: it is no secret, and all kinds of words have it in them."""
 
 
 class Secrets(NamedTuple):
@@ -33,14 +32,7 @@ class Secrets(NamedTuple):
 
     def redacted(self, text: str) -> str:
         """A text of the service without what was told to it in confidence."""
-        values = [*self.headers.values(), *([self.key] if self.key else [])]
-        words = [
-            word for value in values for word in value.split()
-        ]  # of "Bearer abcdef" the second alone, too
-        for secret in sorted({*values, *words}, key=len, reverse=True):
-            if len(secret) >= _SECRET_CHARACTERS:
-                text = text.replace(secret, "…")
-        return text
+        return without(text, [*self.headers.values(), *([self.key] if self.key else [])])
 
 
 @dataclass(frozen=True, slots=True)

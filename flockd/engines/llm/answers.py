@@ -5,10 +5,13 @@ This module imports pydantic-ai: only what asks a model imports it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import count
+from typing import Any, cast
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_ai import ModelRetry, NativeOutput, PromptedOutput, StructuredDict, ToolOutput
 from pydantic_ai.exceptions import UserError
 from pydantic_core import CoreSchema, core_schema
@@ -19,6 +22,10 @@ from flockd.engines.base import Output
 from flockd.engines.llm.thinking import OutputMode
 from flockd.errors import InvalidInput
 
+_NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_-]")
+_LABEL_CHARACTERS = 60
+"""Providers take names of 64 of those characters."""
+
 
 def answers_of(types: Iterable[ArtifactType], mode: OutputMode) -> Any:
     """What to give an Agent as its `output_type`: the answer is one of the types, and comes as an `Output`.
@@ -26,7 +33,8 @@ def answers_of(types: Iterable[ArtifactType], mode: OutputMode) -> Any:
     A type of a model is validated by pydantic, one of a JSON Schema by the schema; what does not fit is the model's to
     mend. Raises ValueError with a sentence for a JSON Schema that models cannot be given: one that refers to itself.
     """
-    functions = [_function(one) for one in types]
+    shapes = list(types)
+    functions = [_function(one, label) for one, label in zip(shapes, labels_of(shapes), strict=True)]
     match mode:
         case "native":
             return NativeOutput(functions)
@@ -36,13 +44,23 @@ def answers_of(types: Iterable[ArtifactType], mode: OutputMode) -> Any:
             return [ToolOutput(function, name=function.__name__) for function in functions]
 
 
-def _function(artifact_type: ArtifactType) -> Callable[[Any], Awaitable[Output]]:
+def labels_of(types: Sequence[ArtifactType]) -> list[str]:
+    """What models call each type: its name, made of what providers allow, and told from the others."""
+    labels: list[str] = []
+    for one in types:
+        base = _NOT_IN_LABELS.sub("_", one.name)[:_LABEL_CHARACTERS]
+        numbered = (f"{base}_{number}" for number in count(2))
+        labels.append(base if base not in labels else next(each for each in numbered if each not in labels))
+    return labels
+
+
+def _function(artifact_type: ArtifactType, label: str) -> Callable[[Any], Awaitable[Output]]:
     """A function whose only parameter is the value: so pydantic-ai names the type, whatever it is made of.
 
     A coroutine function, since pydantic-ai would call a plain one in a thread.
     """
     name = artifact_type.name
-    shape = _class_of(artifact_type)
+    shape = _class_of(artifact_type, label)
 
     async def answer(value: Any) -> Output:
         if not issubclass(shape, _Held):
@@ -54,20 +72,24 @@ def _function(artifact_type: ArtifactType) -> Callable[[Any], Awaitable[Output]]
         except InvalidInput as invalid:
             raise ModelRetry(invalid.message) from None
 
-    answer.__name__ = answer.__qualname__ = name
+    answer.__name__ = answer.__qualname__ = label
     answer.__doc__ = artifact_type.description
     answer.__annotations__ = {"value": shape, "return": Output}
     return answer
 
 
-def _class_of(artifact_type: ArtifactType) -> type[Any]:
-    """A class whose instances are the values: by their class pydantic-ai tells one of several types from another."""
+def _class_of(artifact_type: ArtifactType, label: str) -> type[Any]:
+    """A class whose instances are the values: by their class pydantic-ai tells one of several types from another, and
+    tells the model what the schema is called.
+    """
     model: Any = artifact_type.model
     if model is None:
-        return _held(_document(artifact_type), is_object=True)
-    if isinstance(model, type) and not is_typeddict(model):
-        return model
-    return _held(model, is_object=is_typeddict(model))
+        return _held(_document(artifact_type), label, is_object=True)
+    is_class = isinstance(model, type) and not is_typeddict(model)
+    if is_class and artifact_type.schema.get("title") in (label, None):
+        return cast(type[Any], model)
+    is_object = is_typeddict(model) or (is_class and artifact_type.schema.get("type") == "object")
+    return _held(model, label, is_object=is_object)
 
 
 class _Held:
@@ -77,7 +99,7 @@ class _Held:
         self.value = value
 
 
-def _held(shape: Any, *, is_object: bool) -> type[_Held]:
+def _held(shape: Any, label: str, *, is_object: bool) -> type[_Held]:
     class Held(_Held):
         __is_model_like__ = is_object
         """For pydantic-ai: what is an object by itself is not asked for within another."""
@@ -85,6 +107,13 @@ def _held(shape: Any, *, is_object: bool) -> type[_Held]:
         @classmethod
         def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
             return core_schema.no_info_after_validator_function(cls, handler.generate_schema(shape))
+
+        @classmethod
+        def __get_pydantic_json_schema__(
+            cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+        ) -> JsonSchemaValue:
+            document = handler.resolve_ref_schema(handler(schema))
+            return {**document, "title": label} if is_object else document
 
     return Held
 

@@ -26,6 +26,8 @@ class Served(NamedTuple):
     price: Price | None
     retries: int
     """Times that a request is sent again which was refused for now."""
+    key_variable: str | None
+    """The environment variable with the key that it is asked with, where one is named."""
 
 
 class Models:
@@ -34,6 +36,9 @@ class Models:
     def __init__(self, llm: LlmDefaults, limits: Mapping[str, ModelLimits]) -> None:
         self._llm = llm
         self._limits = {canonical(name): one for name, one in limits.items()}
+        self._limits_at_servers = {
+            Choice(name, "").served_name: one for name, one in reversed(self._limits.items())
+        }
         self._served: dict[Choice, Served] = {}
         self._gates: dict[tuple[str, str | None], Gate] = {}
         self._given: dict[str, Model] = {}
@@ -57,17 +62,26 @@ class Models:
         return found
 
     async def _make(self, choice: Choice) -> Served:
-        limits = self._limits.get(canonical(choice.name))
+        limits = self._limits_of(choice)
         given = self._given.get(canonical(choice.name))
         model, price = await asyncio.to_thread(
             lambda: (_made(choice) if given is None else given, price_of(choice, limits))
         )
         await model.__aenter__()
-        return Served(choice.name, model, self._gate(choice, limits), price, self._llm.retries)
+        gate = self._gate(choice, limits)
+        return Served(choice.name, model, gate, price, self._llm.retries, choice.api_key_env)
+
+    def _limits_of(self, choice: Choice) -> ModelLimits | None:
+        """By the name; at a `base_url`, by that which its server has for the model, too."""
+        limits = self._limits.get(canonical(choice.name))
+        if limits is None and choice.base_url is not None:
+            limits = self._limits_at_servers.get(choice.served_name)
+        return limits
 
     def _gate(self, choice: Choice, limits: ModelLimits | None) -> Gate:
-        """One for each model at each place, whatever key it is asked with."""
-        place = (choice.name, choice.base_url)
+        """One for each model at each place, by whatever name and with whatever key it is asked."""
+        base_url = choice.base_url
+        place = (choice.name, None) if base_url is None else (choice.served_name, base_url.rstrip("/"))
         if place not in self._gates:
             most = limits.max_concurrency if limits is not None else None
             self._gates[place] = Gate(

@@ -22,6 +22,7 @@ from mcp_types import CONNECTION_CLOSED, CallToolResult, ContentBlock, EmbeddedR
 from pydantic_core import to_json
 
 from flockd.engines.base import Context
+from flockd.engines.confidential import without
 from flockd.engines.llm.mcp_stderr import Stderr
 from flockd.engines.llm.thinking import McpServer
 from flockd.engines.llm.tool_calls import ToolFailure
@@ -76,6 +77,8 @@ class Connection:
         self._client: Client | None = None
         self._refused: int | None = None
         """The status of the latest answer over HTTP, where it was an error."""
+        self._confided: set[str] = set()
+        """The values of the environment that it was given."""
 
     async def open(self) -> None:
         """Connect, and read which tools there are. Raises AgentFailed with a sentence."""
@@ -113,12 +116,12 @@ class Connection:
             raise ToolFailure(self._sentence(error)) from error
         value = value_of(result)
         if result.is_error:
-            raise ToolFailure(value if isinstance(value, str) else to_json(value).decode())
+            raise ToolFailure(self._redacted(value if isinstance(value, str) else to_json(value).decode()))
         return to_json(value, inf_nan_mode="strings")
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
         """Hold the connection until it is left; `ready` is settled when it is there, or never will be."""
-        stderr = Stderr(self.name, self._context.log)
+        stderr = Stderr(self.name, self._context.log, self._redacted)
         try:
             with self._scope:
                 async with self._transport(stderr) as transport, Client(transport) as client:
@@ -171,7 +174,12 @@ class Connection:
             raise AgentFailed(
                 f"the environment variable {name}, which the MCP server {self.name} gets, is not set"
             )
+        self._confided.add(value.strip())
         return value
+
+    def _redacted(self, text: str) -> str:
+        """What the server says, without what it was given in confidence."""
+        return without(text, self._confided)
 
     async def _note_status(self, response: httpx2.Response) -> None:
         if response.request.method == "POST":  # a server need not have the others
@@ -187,6 +195,9 @@ class Connection:
 
     def _sentence(self, error: BaseException) -> str:
         """What went wrong, in words that hold no secret."""
+        return self._redacted(self._what_happened(error))
+
+    def _what_happened(self, error: BaseException) -> str:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, AgentFailed):

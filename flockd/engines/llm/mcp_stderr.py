@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -17,9 +18,13 @@ _LAST_LINES = 20
 class Stderr:
     """A context manager; `file` is for the program. It never makes the program wait longer than a loop's turn."""
 
-    def __init__(self, server: str, log: logging.LoggerAdapter[logging.Logger]) -> None:
+    def __init__(
+        self, server: str, log: logging.LoggerAdapter[logging.Logger], redacted: Callable[[str], str]
+    ) -> None:
+        """`redacted` takes out of a line what the program was told in confidence."""
         self._server = server
         self._log = log
+        self._redacted = redacted
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._rest = b""
 
@@ -57,6 +62,6 @@ class Stderr:
             self._say(line)
 
     def _say(self, line: bytes) -> None:
-        if text := line[:_LINE_BYTES].decode(errors="replace").rstrip():
+        if text := self._redacted(line.decode(errors="replace").rstrip())[:_LINE_BYTES]:
             self._last.append(text)
             self._log.debug("MCP server %s: %s", self._server, text)

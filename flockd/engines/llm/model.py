@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Self
 
 import orjson
-from pydantic_ai.exceptions import IncompleteToolCall, UserError
+from pydantic_ai.exceptions import IncompleteToolCall, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import (
     ModelMessage,
     ModelResponse,
@@ -21,6 +21,8 @@ from pydantic_ai.messages import (
     PartStartEvent,
     TextPart,
     TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
     ToolCallPart,
     ToolCallPartDelta,
 )
@@ -33,7 +35,7 @@ from flockd.domain.retry import delay_seconds
 from flockd.domain.usage import Most, Usage
 from flockd.engines.base import Context
 from flockd.engines.llm.catalog import Served
-from flockd.engines.llm.failures import Failure, failure_of
+from flockd.engines.llm.failures import Failure, TooLong, failure_of
 from flockd.engines.llm.recorded import Generation, Request, read, request_of, written
 from flockd.errors import AgentFailed
 
@@ -42,6 +44,8 @@ BACKOFF_SECONDS = 0.5
 _BACKOFF_MAX_SECONDS = 30.0
 _REST_MAX_SECONDS = 3600.0
 """What a `Retry-After` may ask at most: a mistaken one shall not stop a model for days."""
+_TOKENS_MAX = 10**9
+"""No call takes more: whoever says so does not know what it took."""
 
 
 class RoundsExceeded(Exception):
@@ -117,7 +121,7 @@ class AskedModel(WrapperModel):
             if not answer.again or failures > self._served.retries:
                 times = f" (asked {failures} times)" if failures > 1 else ""
                 raise AgentFailed(f"agent {self._context.agent}: {self._served.name} {answer.what}{times}")
-            if answer.after is None:
+            if not answer.after:  # a rest of nothing is none: its time is past, or it is no number
                 await asyncio.sleep(delay_seconds(failures, BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS))
 
     async def _call(self, step: str, request: Request, *asked: Any) -> ModelResponse | Failure:
@@ -125,7 +129,7 @@ class AskedModel(WrapperModel):
         memory = self._context.memory
         call = await memory.begin_call(self._served.name, self._most(request))
         sent = perf_counter()
-        stream = _Told(self._context, asked[-1])
+        stream = _Told(self._context, asked[-1], most=self._context.outside.answer_bytes)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 response = await self._stream(stream, *asked)
@@ -133,7 +137,12 @@ class AskedModel(WrapperModel):
             await memory.end_call(call, Usage())
             raise
         except Exception as error:
-            failure = failure_of(error, begun=stream.begun, timeout_seconds=self._timeout_seconds)
+            failure = failure_of(
+                error,
+                begun=stream.begun,
+                timeout_seconds=self._timeout_seconds,
+                key_variable=self._served.key_variable,
+            )
             await memory.end_call(call, Usage(requests=1, ms=_ms_since(sent)) if failure.untaken else None)
             return failure
         except BaseException:  # cancelled: the connection is closed, and nobody knows what was taken
@@ -141,10 +150,20 @@ class AskedModel(WrapperModel):
             raise
         taken = self._taken(response.usage, _ms_since(sent))
         try:
-            await memory.end_call(call, taken, step=(step, written(response)))
+            answer = written(response)
+        except ValueError as unwritable:
+            await memory.end_call(call, taken)
+            raise self._unkept(unwritable) from unwritable
+        try:
+            await memory.end_call(call, taken, step=(step, answer))
         except ValueError as too_large:
-            raise AgentFailed(f"agent {self._context.agent}: {self._served.name}: {too_large}") from too_large
+            raise self._unkept(too_large) from too_large
         return response
+
+    def _unkept(self, error: ValueError) -> AgentFailed:
+        return AgentFailed(
+            f"agent {self._context.agent}: the answer of {self._served.name} cannot be kept: {error}"
+        )
 
     async def _stream(
         self,
@@ -159,7 +178,7 @@ class AskedModel(WrapperModel):
                     told.tell(event)
             response = stream.get()
         if not _has_ended(response):
-            raise ConnectionError("its answer has no end")
+            raise UnexpectedModelBehavior("its answer has no end")
         return response
 
     def _most(self, request: Request) -> Most:
@@ -168,8 +187,10 @@ class AskedModel(WrapperModel):
         return Most(request.size, self._max_tokens, None if price is None else price(usage))
 
     def _taken(self, usage: RequestUsage, ms: int) -> Usage | None:
-        """What the provider says; None where it says nothing."""
-        if usage.unmeasured_requests:
+        """What the provider says; None where it says nothing, or what cannot be: a request has a token at least."""
+        if usage.unmeasured_requests or not (
+            _is_count(usage.input_tokens, 1) and _is_count(usage.output_tokens, 0)
+        ):
             return None
         price = self._served.price
         cost = 0 if price is None else price(usage)
@@ -194,7 +215,7 @@ class AskedModel(WrapperModel):
                 if response.finish_reason == "length" and not _is_whole(part):
                     self.last_said = "".join(said)
                     raise IncompleteToolCall(f"max_tokens ({self._max_tokens})")
-        self.last_said = "".join(said)
+        self.last_said = "".join(said) or str((response.provider_details or {}).get("refusal", ""))
         if called:
             if self._rounds_left == 0:
                 raise RoundsExceeded
@@ -204,8 +225,11 @@ class AskedModel(WrapperModel):
 class _Told:
     """The live text of one answer: text as it comes, and the arguments where the output is the call of a tool."""
 
-    def __init__(self, context: Context, parameters: ModelRequestParameters) -> None:
+    def __init__(self, context: Context, parameters: ModelRequestParameters, *, most: int) -> None:
+        """`most` characters are read of an answer: no more would be kept."""
         self._write = context.write
+        self._most = most
+        self._size = 0
         self._output_tools = {tool.name for tool in parameters.output_tools}
         self._outputs: set[int] = set()
         """The parts that are calls of an output tool."""
@@ -213,19 +237,31 @@ class _Told:
         """Whether anything of the answer has come."""
 
     def tell(self, event: ModelResponseStreamEvent) -> None:
+        """Raises TooLong."""
         self.begun = True
+        text, is_output = "", True
         match event:
             case PartStartEvent(part=TextPart(content=text)):
-                self._write(text)
+                pass
             case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
-                self._write(text)
+                pass
             case PartStartEvent(index=index, part=ToolCallPart(tool_name=name, args=args)):
-                if name in self._output_tools:
+                text, is_output = _text(args), name in self._output_tools
+                if is_output:
                     self._outputs.add(index)
-                    self._write(_text(args))
             case PartDeltaEvent(index=index, delta=ToolCallPartDelta(args_delta=args)):
-                if index in self._outputs:
-                    self._write(_text(args))
+                text, is_output = _text(args), index in self._outputs
+            case PartStartEvent(part=ThinkingPart(content=thought)):
+                text, is_output = thought, False
+            case PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str(thought))):
+                text, is_output = thought, False
+        self._size += len(text)
+        if self._size > self._most:
+            raise TooLong(
+                f"said more than {self._most} bytes, and was left: limits.output_bytes is {self._most}"
+            )
+        if is_output:
+            self._write(text)
 
 
 def _text(args: str | Mapping[str, Any] | None) -> str:
@@ -234,9 +270,14 @@ def _text(args: str | Mapping[str, Any] | None) -> str:
 
 def _has_ended(response: ModelResponse) -> bool:
     """Whether the provider said that this is all: what a proxy ends in the middle may end in good order."""
-    says_why = "finish_reason" in (response.provider_details or {})
+    says_why = not {"finish_reason", "refusal"}.isdisjoint(response.provider_details or {})
     says_usage = not response.usage.unmeasured_requests
     return response.state != "incomplete" and (says_why or says_usage)
+
+
+def _is_count(number: object, least: int) -> bool:
+    """Whether it is a number of tokens: providers may say anything."""
+    return isinstance(number, int) and least <= number <= _TOKENS_MAX
 
 
 def _is_whole(call: ToolCallPart) -> bool:

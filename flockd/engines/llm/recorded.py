@@ -15,8 +15,10 @@ from pydantic_ai.models import ModelRequestParameters
 
 from flockd.engines.memory import Memory
 
-_PASSING = {"timestamp", "run_id", "conversation_id", "metadata", "usage"}
+_PASSING = {"timestamp", "run_id", "conversation_id", "metadata", "usage", "provider_url"}
 """What differs from one attempt to the next, though the same is asked."""
+_UNKEPT: Any = {"__all__": {"provider_url"}}
+"""An address may have a password in it."""
 _UNSAID: Any = {"__all__": {**dict.fromkeys(_PASSING, True), "parts": {"__all__": {"timestamp", "metadata"}}}}
 
 
@@ -46,7 +48,8 @@ def _plain(value: object) -> object:
 
 
 def written(response: ModelResponse) -> bytes:
-    return ModelMessagesTypeAdapter.dump_json([response])
+    """Raises ValueError for what is no text: half of a pair of surrogates."""
+    return ModelMessagesTypeAdapter.dump_json([response], exclude=_UNKEPT)
 
 
 def read(recorded: bytes) -> ModelResponse:

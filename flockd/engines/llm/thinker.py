@@ -10,7 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_ai import Agent
-from pydantic_ai.exceptions import OutputTokenLimitExceeded, UnexpectedModelBehavior, UserError
+from pydantic_ai.exceptions import (
+    ContentFilterError,
+    OutputTokenLimitExceeded,
+    UnexpectedModelBehavior,
+    UserError,
+)
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.toolsets.abstract import AbstractToolset
 from pydantic_ai.usage import UsageLimits
@@ -65,7 +70,7 @@ class Thinker:
             generation,
             timeout_seconds=timeout_seconds,
             max_tokens=max_tokens,
-            tool_rounds=thinking.tool_rounds,
+            tool_rounds=thinking.tool_rounds if self._has_tools else _ASKED_AGAIN,
         )
         settings: ModelSettings = {"max_tokens": max_tokens}
         if "timeout" not in served.model.unsupported_settings:
@@ -97,6 +102,10 @@ class Thinker:
                     f"{model} reached max_tokens ({max_tokens}) before its answer was complete: raise max_tokens "
                     "(of the agent, or llm.max_tokens), or have it say less"
                 )
+            case ContentFilterError():
+                fault = f"{model} gave no answer: a content filter of its provider kept it"
+            case RoundsExceeded() if not self._has_tools:
+                fault = f"{model} called tools more than once, and it was given none"
             case RoundsExceeded():
                 fault = f"{model} called tools more than {self._thinking.tool_rounds} times (tool_rounds)"
             case _:
@@ -106,6 +115,10 @@ class Thinker:
         if len(beginning) > _SAID_CHARACTERS:
             beginning = f"{beginning[:_SAID_CHARACTERS]}…"
         return f"agent {self._name}: {fault}" + (f". It said: {beginning}" if beginning else "")
+
+    @property
+    def _has_tools(self) -> bool:
+        return bool(self._thinking.tools or self._thinking.mcp)
 
     def _toolsets(self, context: Context, threads: Threads) -> list[AbstractToolset[Any]]:
         tools = toolset(self._thinking, context, threads)

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import orjson
 from pydantic_core import to_jsonable_python
 
 from flockd.engines.base import Context
@@ -58,11 +57,12 @@ class ToolCalls:
         recorded = await memory.recall(step)
         if recorded is not None:
             self._failed.pop(tool, None)
-            return orjson.loads(recorded)
+            return json.loads(recorded)
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             value = await work(self._context.step_key(step))
+            given = json.loads(value)  # before it is recorded: not orjson, which knows no numbers beyond 64 bits
             duration_ms = _ms(loop.time() - began)
             await self._record(step, value, tool_called(tool, canonical, duration_ms, None))
         except (RunSuperseded, KeyboardInterrupt, GeneratorExit):
@@ -77,7 +77,7 @@ class ToolCalls:
             self._count_failure(tool, round, sentence)
             raise ToolFailure(sentence) from error
         self._failed.pop(tool, None)
-        return orjson.loads(value)
+        return given
 
     def _step(self, tool: str, canonical: str) -> str:
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:32]
@@ -114,7 +114,7 @@ def told(error: BaseException) -> str:
         return "it cancelled itself"
     try:
         message = str(error)
-    except Exception:
+    except BaseException:  # as above: SystemExit would end the loop
         message = ""
     kind = "" if isinstance(error, ToolFailure | AgentFailed | BudgetExceeded) else type(error).__name__
     sentence = ": ".join(part for part in (kind, message) if part)

@@ -112,30 +112,29 @@ class RunReads(NounReads):
             counts.setdefault(agent, {})[state] = count
         return counts
 
-    async def ready_lanes(self) -> list[tuple[str, Priority, int]]:
-        """(place, priority, how many) of all that is ready."""
+    async def ready_lanes(self) -> list[tuple[str, Priority | None]]:
+        """(place, priority) of all that is ready; None instead of their priority for suspects."""
         rows = await self._rows(
-            "SELECT place, priority, count(*) FROM runs INDEXED BY runs_ready "
-            "WHERE state = 'ready' AND NOT paused GROUP BY place, priority"
+            "SELECT DISTINCT place, CASE WHEN crashes < ? THEN priority END FROM runs INDEXED BY runs_ready "
+            "WHERE state = 'ready' AND NOT paused",
+            (SUSPECT_CRASHES,),
         )
-        return [(place, Priority(priority), count) for place, priority, count in rows]
+        return [(place, None if priority is None else Priority(priority)) for place, priority in rows]
 
-    async def ready_page(self, place: str, priority: Priority, limit: int) -> list[ReadyRun]:
-        """The first runs of a lane but for suspects, at most 500, in the order in which they start."""
-        return await self._ready(
-            "place = ? AND priority = ? AND crashes < ? ORDER BY vtime, ord",
-            (place, int(priority), SUSPECT_CRASHES, min(limit, PAGE_MAX)),
+    async def ready_page(self, place: str, priority: Priority | None, limit: int) -> list[ReadyRun]:
+        """The first runs of a lane, at most 500, in the order in which they start.
+
+        `priority` None: the suspects of the place; it looks at everything that is ready there.
+        """
+        condition, parameters = (
+            ("crashes >= ?", [SUSPECT_CRASHES])
+            if priority is None
+            else ("priority = ? AND crashes < ?", [int(priority), SUSPECT_CRASHES])
         )
-
-    async def ready_suspects(self, limit: int) -> list[ReadyRun]:
-        """The first suspects of all lanes, at most 500. Looks at everything that is ready."""
-        return await self._ready("crashes >= ? ORDER BY vtime, ord", (SUSPECT_CRASHES, min(limit, PAGE_MAX)))
-
-    async def _ready(self, condition: str, parameters: tuple[object, ...]) -> list[ReadyRun]:
         rows = await self._rows(
             "SELECT id, place, priority, vtime, ord, crashes, correlation FROM runs INDEXED BY runs_ready "
-            f"WHERE state = 'ready' AND NOT paused AND {condition} LIMIT ?",
-            parameters,
+            f"WHERE state = 'ready' AND NOT paused AND place = ? AND {condition} ORDER BY vtime, ord LIMIT ?",
+            (place, *parameters, min(limit, PAGE_MAX)),
         )
         return [
             ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5], id_text(row[6]))

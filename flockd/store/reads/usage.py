@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -11,10 +12,10 @@ from flockd.domain.budget import Ledger, LedgerKey
 from flockd.domain.identity import id_bytes, parse_id
 from flockd.domain.moment import HOUR_MS
 from flockd.domain.usage import Usage
-from flockd.store.load_accounts import ledger_sum, summed
+from flockd.store.load_accounts import ledger_sum, stored_ledgers, summed
 from flockd.store.reads.base import PAGE_MAX, NounReads
 from flockd.store.reads.walk import Condition, joined
-from flockd.store.rows import LEDGER_COLUMNS, ledger_from, ledger_key_row
+from flockd.store.rows import LEDGER_COLUMNS, ledger_from
 
 _FOREVER = HOUR_MS * 10**12
 """After every moment; a whole hour."""
@@ -62,18 +63,15 @@ class UsageReads(NounReads):
         )
         return [ModelUsage(row[0], row[1], Usage(*row[2:])) for row in rows]
 
-    async def ledger(self, key: LedgerKey) -> Ledger:
-        """What a ledger says; where none is kept yet, what it would."""
-        row = await self._row(
-            f"SELECT {LEDGER_COLUMNS} FROM ledgers "
-            "WHERE scope = ? AND subject = ? AND agent = ? AND per = ? AND began_at = ?",
-            ledger_key_row(key),
-        )
-        if row is not None:
-            return ledger_from(row)
-        row = await self._row(*ledger_sum(key))
-        assert row is not None, "a sum has a row"
-        return Ledger(key, *summed(row))
+    async def ledgers(self, keys: Sequence[LedgerKey]) -> list[Ledger]:
+        """What these ledgers say, in this order; where one is not kept yet, what it would. At most a page of them."""
+        stored = await self._rows(*stored_ledgers(keys)) if keys else []
+        found = {ledger.key: ledger for ledger in map(ledger_from, stored)}
+        for key in keys:
+            if key not in found:
+                (row,) = await self._rows(*ledger_sum(key))
+                found[key] = Ledger(key, *summed(row))
+        return [found[key] for key in keys]
 
     async def ledger_rules(self) -> bytes | None:
         """The digest of the rules under which ledgers are kept; None at the first start."""

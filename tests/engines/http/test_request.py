@@ -119,7 +119,23 @@ async def test_what_a_service_quotes_of_its_secrets_is_not_kept(
             await agent.run()
         assert "hunter2" not in failed.value.message
         assert "itself" not in failed.value.message
-        assert "…" in failed.value.message
+        assert "***" in failed.value.message
+
+
+@pytest.mark.parametrize("before", range(476, 500))
+async def test_a_secret_is_not_kept_in_part_where_an_answer_is_cut(
+    agent: Agent, service: Service, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setenv("PRICES_TOKEN", "Bearer hunter2-hunter2-hunter2")
+    agent.options["headers"] = {"Authorization": "PRICES_TOKEN"}
+    service.answer(
+        text("x" * before + " hunter2-hunter2-hunter2", 401),
+        says({}, 302, Location="/" + "x" * before + "?token=hunter2-hunter2-hunter2"),
+    )
+    for _ in range(2):
+        with pytest.raises(AgentFailed) as failed:
+            await agent.run()
+        assert "hunter" not in failed.value.message
 
 
 async def test_cookies_are_not_kept(agent: Agent, service: Service) -> None:
