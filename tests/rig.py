@@ -30,9 +30,10 @@ from flockd.domain.subscription import Subscription
 from flockd.domain.timer import Timer
 from flockd.engines.base import Context, Engine, Output, Threads
 from flockd.store import sqlite
+from flockd.store.command import Needs
 from flockd.store.occupancy import Limits
 from flockd.store.reads import Reads
-from flockd.store.state import Needs, State
+from flockd.store.state import State
 from flockd.store.verify import verify_path
 from flockd.store.writer import Committed, Writer
 from flockd.supervisor.supervisor import Supervisor

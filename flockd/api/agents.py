@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -25,6 +25,8 @@ from flockd.errors import AgentFailed, BudgetExceeded, FlockdError, NotFound, Ti
 from flockd.routing import Call
 
 _IDLE = AgentLoad(0, 0)
+_OPEN_CALLS_SECONDS = 5
+"""What a client waits where only calls that are not over leave no room."""
 
 
 async def list_agents(call: Call[None, None]) -> bytes:

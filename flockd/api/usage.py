@@ -65,9 +65,7 @@ async def list_budgets(call: Call[Page, None]) -> bytes:
     ]
     wanted = list(dict.fromkeys(key for *_, key in page if key is not None))
     ledgers = dict(zip(wanted, await call.app[READS].ledgers(wanted), strict=True))
-    budgets = [
-        _document(rule, subject, None if key is None else ledgers[key]) for rule, subject, key in page
-    ]
+    budgets = [_document(rule, subject, None if key is None else ledgers[key]) for rule, subject, key in page]
     return orjson.dumps(
         {"budgets": budgets, "total": len(listed), "limit": query.limit, "offset": query.offset}
     )

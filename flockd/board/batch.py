@@ -13,7 +13,8 @@ from flockd.board.wake import open_correlation
 from flockd.domain.batch import Batch, BatchItem, ItemState, item_inputs
 from flockd.domain.correlation import BATCHES
 from flockd.domain.priority import Priority
-from flockd.store.state import Needs, State
+from flockd.store.command import Needs
+from flockd.store.state import State
 
 Inputs = list[tuple[str, bytes, int]]
 """(type, valid payload, version) of each input of an item, in the order of the agent's types."""

@@ -44,8 +44,8 @@ from flockd.domain.run import Run
 from flockd.domain.timer import Timer
 from flockd.domain.usage import Most
 from flockd.errors import FlockdError, InvalidInput
+from flockd.store.command import Command
 from flockd.store.reads import Reads
-from flockd.store.state import Command
 
 
 class Submit(Protocol):

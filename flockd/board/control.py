@@ -14,7 +14,8 @@ from flockd.domain.event import EventKind
 from flockd.domain.question import QuestionState
 from flockd.domain.run import OPEN, Run, RunState
 from flockd.errors import NotFound
-from flockd.store.state import Needs, State
+from flockd.store.command import Needs
+from flockd.store.state import State
 
 LiveText = Callable[[str], str | None]
 """The end of a run's live text so far, by its id."""
@@ -165,9 +166,9 @@ def _cancel_all(state: State, correlation: Correlation, live_text: LiveText) -> 
 
 
 def _cancel_items(state: State, correlation: Correlation, live_text: LiveText) -> None:
-    """Of a batch, cancel what is in flight; what has not begun never will."""
+    """Of a batch in its first round, cancel what is in flight; what has not begun never will."""
     batch = state.batches.get(correlation.id)
-    if batch is None or batch.is_over:
+    if batch is None or batch.is_over or correlation.round > 1:  # a limit ended it in its first round
         return
     for child in [one for one in state.correlations.values() if one.batch_id == correlation.id]:
         if child.state is CorrelationState.active and child.round == 1:

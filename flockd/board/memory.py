@@ -15,8 +15,9 @@ from flockd.domain.moment import iso
 from flockd.domain.question import Question, QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.errors import Conflict, NotFound
+from flockd.store.command import Needs
 from flockd.store.records import Step
-from flockd.store.state import Needs, State
+from flockd.store.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from flockd.domain.artifact import Artifact, Draft
 from flockd.domain.event import EventKind
 from flockd.domain.moment import iso
 from flockd.domain.run import Run, RunState, WaitReason
+from flockd.store.command import Needs
 from flockd.store.records import Consumption
-from flockd.store.state import Needs, State, hour
+from flockd.store.state import State, hour
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.run import RunState
 from flockd.errors import NotFound
-from flockd.store.state import Needs, State
+from flockd.store.command import Needs
+from flockd.store.state import State
 
 
 @dataclass(frozen=True, slots=True)

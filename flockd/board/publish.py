@@ -16,7 +16,8 @@ from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.correlation import CorrelationState
 from flockd.domain.priority import Priority
 from flockd.errors import Conflict, FlockdError, InvalidInput, Overloaded
-from flockd.store.state import Needs, State
+from flockd.store.command import Needs
+from flockd.store.state import State
 
 
 class Publish(NamedTuple):

@@ -13,7 +13,8 @@ from flockd.board.wake import refuse_cancelled
 from flockd.domain.correlation import CorrelationState
 from flockd.domain.run import Run, RunState
 from flockd.errors import Conflict, FlockdError, NotFound
-from flockd.store.state import Needs, State
+from flockd.store.command import Needs
+from flockd.store.state import State
 
 
 class Redriven(NamedTuple):

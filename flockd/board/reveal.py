@@ -12,7 +12,8 @@ from flockd.domain.agent import Agent
 from flockd.domain.artifact import Artifact, Draft
 from flockd.domain.event import EventKind
 from flockd.domain.visibility import After, visibility_to_json
-from flockd.store.state import Needs, State
+from flockd.store.command import Needs
+from flockd.store.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from flockd.board.outcome import kill, retrying
 from flockd.board.pools import expire
 from flockd.domain.question import QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
-from flockd.store.state import DUE_PAGE, Needs, OpenPage, State
+from flockd.store.command import DUE_PAGE, Needs, OpenPage
+from flockd.store.state import State
 
 PAGE = 500
 """Runs that one verb of recovery takes: small enough that others get their turn."""

@@ -26,8 +26,9 @@ from flockd.domain.event import EventKind
 from flockd.domain.identity import new_id
 from flockd.domain.moment import iso
 from flockd.domain.timer import Starts, Timer, TimerProgress
+from flockd.store.command import Needs
 from flockd.store.records import PoolKey
-from flockd.store.state import Needs, State
+from flockd.store.state import State
 
 RESTART_MS = 60_000
 """What is no later than this at a start was not missed: the next daemon was merely on its way."""

@@ -14,8 +14,9 @@ from flockd.board.outcome import Fenced
 from flockd.domain.budget import LedgerKey, Shortage
 from flockd.domain.event import EventKind
 from flockd.domain.usage import Call, Most, Usage
+from flockd.store.command import DUE_PAGE, Needs
 from flockd.store.records import Step
-from flockd.store.state import DUE_PAGE, Needs, State
+from flockd.store.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class BeginCall(Fenced):
 
 @dataclass(frozen=True, slots=True)
 class EndCall(Fenced):
-    """Charge what a call took, once however often it is asked; with the step that keeps what it answered.
+    """Charge what a call took, a reserved one once however often it is asked; with the step that keeps its answer.
 
     What was taken was taken: the charge is not guarded by the fence, the step is. Answers False where that was dropped.
     """

@@ -45,7 +45,7 @@ async def _get(url: str, path: str, query: list[tuple[str, str]]) -> Any:
 
 
 async def _all_budgets(url: str) -> Any:
-    """Every page in one; the daemon shortens it where one is too long for it."""
+    """Every page of them, as one."""
     async with connect(url) as daemon:
         whole = await daemon.get("/api/v1/budgets", [("limit", str(PAGE))])
         found = whole["budgets"]

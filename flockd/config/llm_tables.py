@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from flockd.config.budget_tables import BOUND_MAX
 from flockd.config.sections import Count, Section
 
 

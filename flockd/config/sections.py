@@ -271,7 +271,7 @@ class SupervisorSettings(Section):
 
     lane_window: Count = Field(
         default=64,
-        description="Ready runs held in memory per agent and priority. The rest stays in the table, "
+        description="Ready runs held in memory per agent (or key of it) and priority. The rest stays in the table, "
         "so memory does not grow with the queue.",
     )
     retry_base_seconds: Seconds = Field(

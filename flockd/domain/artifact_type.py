@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -64,8 +65,16 @@ class ArtifactType:
         return self.parse(value if isinstance(value, bytes) else to_json(value))
 
     def dump(self, value: Any) -> bytes:
-        """The JSON that is stored: it parses back to an equal value."""
-        return self._adapter.dump_json(value, by_alias=True)
+        """The JSON that is stored: it parses back to an equal value.
+
+        Raises InvalidInput for a number that JSON has no word for: pydantic writes null for NaN and the infinities.
+        """
+        dumped = self._adapter.dump_json(value, by_alias=True)
+        if b"null" in dumped:
+            field = _not_finite(self._adapter.dump_python(value, by_alias=True), "payload")
+            if field is not None:
+                raise InvalidInput.field(field, "JSON has neither NaN nor infinities", "finite_number")
+        return dumped
 
     def _parse_by_schema(self, payload: bytes) -> Any:
         value = orjson.loads(payload)
@@ -79,6 +88,21 @@ class ArtifactType:
         if problems:
             raise InvalidInput.of(problems)
         return value
+
+
+def _not_finite(document: object, path: str) -> str | None:
+    """The path of the first float that is no finite number."""
+    below: Iterable[tuple[object, object]]
+    match document:
+        case float() if not math.isfinite(document):
+            return path
+        case dict():
+            below = document.items()
+        case list() | tuple() | set() | frozenset():
+            below = enumerate(document)
+        case _:
+            return None
+    return next((found for key, value in below if (found := _not_finite(value, f"{path}.{key}"))), None)
 
 
 def problems_of(invalid: ValidationError, prefix: str = "") -> list[FieldProblem]:

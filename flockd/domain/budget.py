@@ -36,8 +36,10 @@ class Budget:
         bounds = (self.requests, self.tokens, self.usd)
         if all(bound is None for bound in bounds):
             raise ValueError("a budget bounds requests, tokens or usd")
-        if any(bound is not None and not 0 <= bound <= BOUND_MAX for bound in bounds):
-            raise ValueError(f"a budget is not negative, and at most {BOUND_MAX}")
+        if any(bound is not None and bound < 0 for bound in bounds):
+            raise ValueError("a budget is not negative")
+        if not all(bound is None or bound <= BOUND_MAX for bound in bounds):  # so that NaN does not pass
+            raise ValueError(f"a budget is at most {BOUND_MAX}")
 
     @property
     def cost(self) -> int | None:
@@ -175,7 +177,10 @@ class Shortage(NamedTuple):
         return number / NANOS_PER_USD if self.unit == "usd" else number
 
     def _told(self, number: int) -> str:
-        return f"{number / NANOS_PER_USD:g}" if self.unit == "usd" else str(number)
+        if self.unit != "usd":
+            return str(number)
+        whole, nanos = divmod(number, NANOS_PER_USD)
+        return f"{whole}.{nanos:09}".rstrip("0").rstrip(".")
 
 
 class Budgets:

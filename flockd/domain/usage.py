@@ -34,7 +34,7 @@ class Usage(NamedTuple):
     @property
     def is_plausible(self) -> bool:
         """Whether it can be believed: what a provider says may be anything, and would free what others spent."""
-        return all(isinstance(amount, int) and 0 <= amount <= _PLAUSIBLE_MAX for amount in self)
+        return all(type(amount) is int and 0 <= amount <= _PLAUSIBLE_MAX for amount in self)
 
     def document(self) -> dict[str, Any]:
         """The wire form, ready for orjson."""

@@ -85,6 +85,7 @@ def url_problem(url: str, *, allow_private: bool) -> str | None:
     try:
         parsed = URL(url)
         scheme, host = parsed.scheme, parsed.host
+        (parsed.raw_host or "").encode("idna")  # as resolving it does, whose errors are no OSError
     except ValueError as error:
         return f"this is no URL ({error}): write https://host/path"
     if scheme not in ("http", "https") or not host:

@@ -47,6 +47,7 @@ from flockd.flock.schedules import (
 )
 from flockd.flock.serving import configured, serve_flock, serve_flock_blocking
 from flockd.flock.thinking import context_problem
+from flockd.flock.tools import server_warnings, tool_problems
 from flockd.flock.workflows import build_workflow, check_workflow_free, workflow_warnings
 
 if TYPE_CHECKING:
@@ -444,8 +445,9 @@ class Flock:
                 problems.append(f"{owner}: a route has this name: give it another with name=")
             problems += [f"{owner}: {problem}" for problem in hand_off_problems(agent, agents, types)]
             engine = self._engines[agent.name]
-            if isinstance(engine, LlmEngine) and (unknown := context_problem(engine.thinking, types)):
-                problems.append(f"{owner}: {unknown}")
+            if isinstance(engine, LlmEngine):
+                found = [context_problem(engine.thinking, types), *tool_problems(engine.thinking.tools)]
+                problems += [f"{owner}: {problem}" for problem in found if problem is not None]
             for producer in sorted(agent.subscription.from_agents - {EXTERNAL}):
                 if producer not in agents:
                     near = nearest(producer, [*agents, EXTERNAL])
@@ -461,8 +463,14 @@ class Flock:
         end, timers that wake nobody. `llm` is the section of the configuration."""
         agents = self.agents()
         engines = self._engines.values()
+        thinkers = [engine for engine in engines if isinstance(engine, LlmEngine)]
         problems = [
-            *(engine.problem(llm or LlmDefaults()) for engine in engines if isinstance(engine, LlmEngine)),
+            *(engine.problem(llm or LlmDefaults()) for engine in thinkers),
+            *(
+                f"agent {engine.agent}: {warning}"
+                for engine in thinkers
+                for warning in server_warnings(engine.thinking.mcp)
+            ),
             *(engine.problem() for engine in engines if isinstance(engine, HttpEngine)),
         ]
         return [

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from flockd.domain.agent import Agent
+from flockd.domain.gathering import BatchSpec
 from flockd.engines.llm.engine import LlmEngine
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import DeclaredTypes, TypeChoice
@@ -60,6 +61,10 @@ def read_llm_agent(
         kind=LlmEngine.kind,
     )
     engine = LlmEngine(
-        name, thinking, {each: types.named(owner, each) for each in outputs}, default_model=default_model
+        name,
+        thinking,
+        {each: types.named(owner, each) for each in outputs},
+        default_model=default_model,
+        in_batches=isinstance(gathering, BatchSpec),
     )
     return DeclaredLlm(replace(agent, budget=read_budget(owner, options.get("budget"))), engine)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flockd.engines.llm.thinking import McpServer
+from flockd.engines.llm.tool_function import read_tool
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.given import made, seconds, url, variable
 from flockd.flock.options import Check
@@ -36,6 +38,27 @@ def read_tools(owner: str, given: object) -> tuple[Callable[..., Any], ...]:
             raise DeclarationError(f"{owner}: tools has two functions called {name}: rename one of them")
         tools[name] = tool
     return tuple(tools.values())
+
+
+def tool_problems(tools: Iterable[Callable[..., Any]]) -> list[str]:
+    """What keeps a model from calling functions, once all that their annotations name is there."""
+    problems = []
+    for tool in tools:
+        try:
+            read_tool(tool)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
+def server_warnings(servers: Iterable[McpServer]) -> list[str]:
+    """What the environment lacks, so that a server could not be used now."""
+    return [
+        f"the environment variable {variable}, which the MCP server {server.name} gets, is not set"
+        for server in servers
+        for variable in (*server.env, *server.headers.values())
+        if variable not in os.environ
+    ]
 
 
 def read_servers(owner: str, given: object) -> tuple[McpServer, ...]:

@@ -12,6 +12,7 @@ from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.run import Run, WaitReason
 from flockd.store.cache import Cache
+from flockd.store.command import DUE_PAGE, Needs, OpenPage
 from flockd.store.load_accounts import load_calls, load_ledgers, load_lost_calls
 from flockd.store.records import Held, KeyRecord, Pooled, PoolKey
 from flockd.store.rows import (
@@ -35,7 +36,7 @@ from flockd.store.rows import (
     run_from,
     timer_from,
 )
-from flockd.store.state import DUE_PAGE, Needs, OpenPage, State
+from flockd.store.state import State
 
 _IN_MOST = 16_384
 """Values of one IN: the largest power of two below it."""

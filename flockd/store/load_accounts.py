@@ -11,8 +11,9 @@ from flockd.domain.identity import id_bytes
 from flockd.domain.usage import Call, Most
 from flockd.store.accounts import OF_THE_BOARD
 from flockd.store.cache import Cache
+from flockd.store.command import DUE_PAGE
 from flockd.store.rows import CALL_COLUMNS, LEDGER_COLUMNS, Row, call_from, ledger_from, ledger_key_row
-from flockd.store.state import DUE_PAGE, State
+from flockd.store.state import State
 
 _KEYS_MOST = 4096
 """Keys of one statement: five parameters each."""

@@ -40,7 +40,7 @@ class Tally(Generic[K]):
         return self._committed.get(key, 0) + self._pending.get(key, 0)
 
     def committed(self, key: K) -> int:
-        """For the loop: whatever lowers this is told it."""
+        """For the loop, which is not to see what may yet be undone."""
         return self._committed.get(key, 0)
 
     def add(self, key: K, delta: int) -> None:
@@ -143,12 +143,12 @@ class Occupancy:
         self.ready.commit()
         self.times.commit()
         self._paused_before = self.paused
-        for agent, at in self._new_starts:
+        started, self._new_starts = self._new_starts, []  # the loop must count none of them twice
+        for agent, at in started:
             known = self.starts.setdefault(agent.name, deque())
             known.append(at)
             while agent.rate is not None and len(known) > agent.rate.starts:
                 known.popleft()
-        self._new_starts.clear()
 
     def rollback(self) -> None:
         self.busy.rollback()

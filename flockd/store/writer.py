@@ -30,11 +30,12 @@ from flockd.domain.run import Run
 from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
 from flockd.store.apply import apply
 from flockd.store.cache import Cache
+from flockd.store.command import Command
 from flockd.store.load import fetch_pools, load
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.reads import ReadyRun
 from flockd.store.sqlite import truncate_wal
-from flockd.store.state import Command, OnDeath, State
+from flockd.store.state import OnDeath, State
 
 log = logging.getLogger(__name__)
 

@@ -91,11 +91,13 @@ class Runner:
             if work.timed_out:  # it went on after its cancelling: late is late
                 return self._timeout(work)
             return self._board.preparing.finishing(run, agent, inputs, outputs, work.text())
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
         except (
             BaseException
-        ) as error:  # an author's code may raise anything; a run without an outcome would hang
+        ) as error:  # an author's code may raise anything; a run without outcome would hang
+            if isinstance(error, GeneratorExit) and not _is_current(work.task):
+                raise  # not the author's: what is left of this coroutine is being thrown away
             return self._ended_by(work, error)
         finally:
             timer.cancel()
@@ -259,6 +261,14 @@ class Runner:
                 break
             before = page[-1].seq
         return found[limit - 1 :: -1] if len(found) >= limit else found[::-1]
+
+
+def _is_current(task: asyncio.Task[None] | None) -> bool:
+    """Whether this task is being run at the moment."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop runs
+        return False
 
 
 def _document(artifact: Artifact) -> object:

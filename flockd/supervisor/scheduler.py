@@ -25,7 +25,7 @@ of its class: however many runs the others have, and at however many places.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Protocol
 
 from flockd.domain.agent import agent_at
@@ -67,7 +67,7 @@ class _Gate:
         self.turns: dict[Priority | None, Turns[Lane]] = {one: Turns() for one in CLASSES}
 
 
-class _Budget:
+class _Left:
     """What is left of the room for one agent and at one place, pick by pick."""
 
     def __init__(self, room: Room) -> None:
@@ -151,10 +151,18 @@ class Scheduler:
         if gate is not None and not gate.open:
             self._open(gate)
 
-    def look_again(self) -> None:
-        """Anything may start more than it did."""
+    def look_again(self, waits: Callable[[str], bool]) -> None:
+        """Anything may start more than it did; and places at which nothing `waits` any more are forgotten.
+
+        What was cancelled while its agent is paused is noticed by nobody else.
+        """
         for name in [*self._aside, *self._gates]:
             self.freed(name)
+        for lane in list(self._lanes.values()):
+            if not lane.refilling and not waits(lane.place):
+                self._withdraw(lane)
+                lane.fill((), complete=True)
+                self._settle(lane)
 
     # -- pages ------------------------------------------------------------------------------------------------
 
@@ -191,14 +199,14 @@ class Scheduler:
 
         Best class first, one pick in sixteen the lowest class. At most one suspect, and none while one works.
         """
-        budget, spent = _Budget(room), list[_Gate]()
+        left, spent = _Left(room), list[_Gate]()
         taken: list[ReadyRun] = []
-        if not suspect_works and total > 0 and (suspect := self._pick(None, budget, spent)) is not None:
+        if not suspect_works and total > 0 and (suspect := self._pick(None, left, spent)) is not None:
             taken.append(suspect)
         while len(taken) < total:
             lowest = (self._picks + 1) % LOWEST_EVERY == 0
             for priority in sorted(Priority, reverse=lowest):
-                run = self._pick(priority, budget, spent)
+                run = self._pick(priority, left, spent)
                 if run is not None:
                     break
             else:
@@ -209,26 +217,26 @@ class Scheduler:
             self._open(gate)
         return taken
 
-    def _pick(self, priority: Priority | None, budget: _Budget, spent: list[_Gate]) -> ReadyRun | None:
+    def _pick(self, priority: Priority | None, left: _Left, spent: list[_Gate]) -> ReadyRun | None:
         """The head of the lane whose turn it is in a class. Those that come first and have no room stand aside.
 
         `spent` gets the agents whose rate lets no more start than this `take` has started.
         """
         turns = self._turns[priority]
         while (lane := turns.next()) is not None:
-            if budget.of(lane.agent) <= 0:
+            if left.of(lane.agent) <= 0:
                 gate = self._gates.get(lane.agent)
                 if gate is None:
                     self._stand_aside(lane, lane.agent)
                     continue
                 self._close(gate)
-                if budget.room.of(lane.agent) > 0:
+                if left.room.of(lane.agent) > 0:
                     spent.append(gate)
-            elif budget.at(lane.place) <= 0:
+            elif left.at(lane.place) <= 0:
                 self._stand_aside(lane, lane.place)
             else:
                 turns.over()
-                budget.start(lane.place)
+                left.start(lane.place)
                 return self._start_head(lane)
         return None
 

@@ -349,7 +349,8 @@ class Supervisor:
             now = self._clock()
             if now < looked_at or loop.time() >= looked_again_at + CLOCK_LOOK_SECONDS:
                 looked_again_at = loop.time()
-                self._scheduler.look_again()  # rates go by the clock; and a word that was lost costs no more than this
+                # rates go by the clock; and a word that was lost costs no more than this
+                self._scheduler.look_again(lambda place: self._occupancy.ready.committed(place) > 0)
                 self._room.set()
             if now < looked_at or (self._due_at is not None and self._due_at <= now):
                 for agent in self._rooms.renewed(now):

@@ -16,12 +16,13 @@ from flockd.config import Config
 from flockd.domain import duration
 from flockd.domain.artifact_type import ArtifactType
 from flockd.domain.correlation import CorrelationState
+from flockd.domain.identity import parse_id
 from flockd.domain.priority import Priority
 from flockd.domain.question import Question
 from flockd.domain.run import OPEN
 from flockd.domain.visibility import PUBLIC, AnyVisibility
 from flockd.engines.outside import Outside
-from flockd.errors import AgentFailed, InvalidInput, nearest
+from flockd.errors import AgentFailed, InvalidInput, NotFound, nearest
 from flockd.flock import Flock
 from flockd.flock.declared_types import TypeChoice
 from flockd.loading import outside_of
@@ -97,11 +98,13 @@ class LocalBoard:
 
         `value` is an instance of the type's class; plain data needs its `type`. Raises InvalidInput.
         """
+        if correlation_id is not None and parse_id(correlation_id) is None:
+            raise InvalidInput(f"correlation_id is {correlation_id!r}: give it a UUID")
         wanted = self._publication(value, type)._replace(
             tags=tuple(tags),
             partition_key=partition_key,
             visibility=visibility,
-            correlation_id=correlation_id,
+            correlation_id=None if correlation_id is None else parse_id(correlation_id),
             priority=None if priority is None else Priority[priority],
         )
         published = await self._works.board.publish(wanted)
@@ -146,7 +149,11 @@ class LocalBoard:
 
     async def cancel(self, what: BoardArtifact | str) -> None:
         """Cancel the workflow of an artifact, or of this id. Raises NotFound."""
-        await self._works.board.cancel_correlation(what if isinstance(what, str) else what.correlation_id)
+        given = what if isinstance(what, str) else what.correlation_id
+        known = parse_id(given)
+        if known is None:
+            raise NotFound(f"{given!r} is no id of a workflow")
+        await self._works.board.cancel_correlation(known)
 
     # -- time -----------------------------------------------------------------------------------------------
 

@@ -28,8 +28,15 @@ def use_models(
     """Let every agent that thinks with a language model ask one of these: by the name of its own, else `model`.
 
     Where there is neither, it fails instead of reaching for a network. Raises ValueError for a name in `models` that no
-    agent thinks with.
+    agent thinks with, TypeError for what is no model.
     """
+    for given in (model, *models.values()):
+        if not (
+            given is None or isinstance(given, (ScriptedModel, RecordedModel)) or hasattr(given, "request")
+        ):
+            raise TypeError(
+                f"{given!r:.100} is no model: give it a ScriptedModel([…]), a RecordedModel(…), or one of pydantic-ai"
+            )
     if outside.llm.model is None:
         outside.llm = outside.llm._replace(model=_UNNAMED)
     wanted = set()

@@ -29,6 +29,9 @@ class Question(BaseModel):
 
     model: str = "m"
     calls: int = 1
+    """One after the other."""
+    together: int = 0
+    """Calls that are open at once."""
 
 
 class Reply(BaseModel):
@@ -43,6 +46,8 @@ def make_flock() -> Flock:
     flock = Flock(name="usage-tests")
 
     async def think(question: Question, ctx: Context) -> None:
+        for _ in range(question.together):
+            await ctx.memory.begin_call(question.model, MOST)
         for _ in range(question.calls):
             call = await ctx.memory.begin_call(question.model, MOST)
             await ctx.memory.end_call(call, TOOK)
@@ -72,10 +77,17 @@ BUDGETS = [
 ]
 
 
+async def budgeted(aiohttp_client: AiohttpClient, config: Config, *budgets: dict[str, Any]) -> Api:
+    """A daemon with these budgets."""
+    stored = config.model_dump(include={"store"})
+    return Api(
+        await aiohttp_client(make_app(Config.model_validate({**stored, "budgets": budgets}), make_flock()))
+    )
+
+
 @pytest.fixture
 async def api(aiohttp_client: AiohttpClient, config: Config) -> AsyncIterator[Api]:
-    budgeted = Config.model_validate({**config.model_dump(include={"store"}), "budgets": BUDGETS})
-    yield Api(await aiohttp_client(make_app(budgeted, make_flock())))
+    yield await budgeted(aiohttp_client, config, *BUDGETS)
 
 
 async def ask(api: Api, **payload: Any) -> Any:
@@ -161,6 +173,48 @@ async def test_a_direct_run_past_its_budget_is_a_429(api: Api) -> None:
     again = await api.post("/api/v1/agents/thinker/run", body)
     assert again.problem(429, "BUDGET_EXCEEDED")["details"]["budget"]["scope"] == "agent"
     assert 1 <= int(again.headers["Retry-After"]) <= 86_400
+
+
+@pytest.mark.parametrize(
+    ("budget", "waits"),
+    [
+        (
+            {"scope": "agent", "tokens": 149, "per": "hour"},
+            False,
+        ),  # the call will not fit in the next hour, either
+        ({"scope": "agent", "tokens": 150}, False),  # nothing is left, for ever
+        ({"scope": "agent", "tokens": 150, "per": "hour"}, True),
+    ],
+)
+async def test_retry_after_is_told_where_waiting_helps(
+    aiohttp_client: AiohttpClient, config: Config, budget: dict[str, Any], waits: bool
+) -> None:
+    api = await budgeted(aiohttp_client, config, budget)
+    answer = await api.post(
+        "/api/v1/agents/thinker/run", {"inputs": [{"type": "Question", "payload": {"calls": 2}}]}
+    )
+    answer.problem(429, "BUDGET_EXCEEDED")
+    assert ("Retry-After" in answer.headers) is waits
+
+
+async def test_a_client_comes_back_soon_where_only_open_calls_leave_no_room(
+    aiohttp_client: AiohttpClient, config: Config
+) -> None:
+    api = await budgeted(aiohttp_client, config, {"scope": "agent", "tokens": 299, "per": "day"})
+    body = {"inputs": [{"type": "Question", "payload": {"together": 2}}]}
+    answer = await api.post("/api/v1/agents/thinker/run", body)
+    answer.problem(429, "BUDGET_EXCEEDED")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 5
+
+
+async def test_a_refused_direct_run_frees_its_key(aiohttp_client: AiohttpClient, config: Config) -> None:
+    api = await budgeted(aiohttp_client, config, {"scope": "run", "requests": 0})
+    body = {"inputs": [{"type": "Question"}]}
+    runs = []
+    for _ in range(2):
+        answer = await api.post("/api/v1/agents/thinker/run", body, headers={"Idempotency-Key": "k"})
+        runs.append(answer.problem(429, "BUDGET_EXCEEDED")["details"]["run_id"])
+    assert runs[0] != runs[1]
 
 
 async def test_a_workflow_tells_of_a_spent_budget_as_of_any_failure(api: Api) -> None:

@@ -453,3 +453,24 @@ async def test_an_item_that_a_recovery_begins_starts_once(rigs: Rigs) -> None:
     (await rig.call("a", 3)).give()
     await rig.event("correlation.completed", correlation_id=batch_id)
     assert rig.data("run.failed")[0]["error"]["code"] == "CRASHED"
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_batch_that_a_limit_has_ended_ends_its_items_once(rigs: Rigs, cancelled: bool) -> None:
+    rig = await rigs(agent("a", "A"), limits=Limits(correlation_runs=1))
+    batch_id = await start(rig, 1, 2, 3, width=1)
+    await rig.call("a", 1)
+    await rig.publish("A", 10, batch_id)
+    await rig.publish("A", 11, batch_id)
+    await rig.event("correlation.failed", correlation_id=batch_id)
+    await rig.publish("B", 12, batch_id, visibility=After(ttl=60))  # it holds the next round open
+    assert rig.verify() == []
+    if cancelled:
+        await rig.board.cancel_correlation(batch_id)
+    else:
+        await rig.publish("A", 13, batch_id)
+        await rig.until(lambda: rig.kinds(batch_id).count("correlation.failed") == 2)
+    found = await rig.reads.correlation(batch_id)
+    assert found is not None
+    assert (found.round, found.open) == (2, 0)
+    await rig.until(lambda: rig.working == [])

@@ -23,8 +23,8 @@ from flockd.domain.subscription import Subscription
 from flockd.domain.visibility import After
 from flockd.engines.base import Context, Output, Threads
 from flockd.errors import FlockdError
+from flockd.store.command import Command
 from flockd.store.occupancy import Limits
-from flockd.store.state import Command
 
 from ..rig import Rig, Rigs, agent, publication
 

@@ -16,8 +16,9 @@ from flockd.domain.gathering import BatchSpec
 from flockd.domain.predicate import compile_path
 from flockd.domain.rate import Rate, parse_rate
 from flockd.domain.subscription import Subscription
+from flockd.store.command import Needs
 from flockd.store.occupancy import Limits
-from flockd.store.state import Needs, State
+from flockd.store.state import State
 
 from ..rig import LIMIT_SECONDS, Rig, Rigs, agent, publication
 

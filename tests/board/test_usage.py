@@ -635,6 +635,24 @@ async def test_an_answer_that_is_too_large_to_keep_is_paid_for(rigs: Rigs) -> No
     assert await total(rig) == TOOK
 
 
+@pytest.mark.parametrize("absurd", [-1_000_000, 2**70, 1.5, None])
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_what_cannot_be_believed_is_charged_as_the_unknown(rigs: Rigs, absurd: Any, name: str) -> None:
+    async def think(context: Context) -> None:
+        call = await context.memory.begin_call("m", MOST)
+        await context.memory.end_call(call, TOOK._replace(input_tokens=absurd))
+
+    tokens = rule(Scope.agent, tokens=1000, name=name)
+    rig = await board(rigs, think, tokens)
+    await rig.publish("A")
+    await ended(rig, 1)
+    assert (await the_run(rig)).state == "completed"
+    assert await total(rig) == CHARGED
+    if name == "a":
+        told = await ledger(rig, tokens, "a")
+        assert (told.spent, told.reserved) == ((1, 150, CENT), (0, 0, 0))
+
+
 class FullDisk:
     """The writer's connection, on a disk that is full for calls when it is told to be."""
 

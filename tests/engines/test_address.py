@@ -96,7 +96,17 @@ def test_only_urls_of_services(url: str) -> None:
     assert "write https://host/path" in problem
 
 
-@pytest.mark.parametrize("url", ["http://[::1/", "http://example.com:port/", "http://example.com:99999/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/",
+        "http://example.com:port/",
+        "http://example.com:99999/",
+        "http://example..com/",
+        "http://.com/",
+        f"http://{'a' * 64}.com/",
+    ],
+)
 def test_what_is_no_url(url: str) -> None:
     problem = url_problem(url, allow_private=True)
     assert problem is not None

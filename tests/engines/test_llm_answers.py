@@ -3,16 +3,19 @@
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_ai.models.test import TestModel
 from typing_extensions import TypedDict
 
+from flockd import Flock
 from flockd.domain.artifact_type import ArtifactType
 from flockd.domain.fields import model_of
+from flockd.domain.gathering import BatchSpec
 from flockd.engines.base import Output
 from flockd.engines.llm.answers import labels_of
 from flockd.engines.outside import LlmDefaults, Outside
 from flockd.errors import AgentFailed
+from flockd.flock.llm_agents import LlmOptions
 
 from .attempts import Attempt, artifact
 from .fake_openai import Calls, FakeOpenAI, Says
@@ -21,6 +24,12 @@ from .verdicts import GOOD, TEXT, VERDICT, Verdict, attempt_of, reader, verdict_
 FIELDS = ArtifactType(
     "AnalyzerOutput", model_of("AnalyzerOutput", "sentiment: str | how it sounds, keywords: list[str]")
 )
+
+
+class Text(BaseModel):
+    text: str
+
+
 SCHEMA = ArtifactType(
     "Count",
     schema={
@@ -64,6 +73,25 @@ async def test_the_instructions_are_the_system_and_the_inputs_the_users_words(
     ]
     assert (asked.body["model"], asked.body["max_tokens"]) == ("tiny", 1024)
     assert asked.headers["Authorization"] == "Bearer api-key-not-set"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"batch": BatchSpec(size=5, timeout="1s")}, 'Text:\n[\n{"text":"one"}\n]'),
+        ({}, 'Text:\n{"text":"one"}'),
+    ],
+    ids=["batch", "single"],
+)
+async def test_what_comes_in_batches_is_a_list_though_one_came_alone(
+    provider: FakeOpenAI, outside: Outside, options: LlmOptions, told: str
+) -> None:
+    flock = Flock()
+    flock.llm_agent("reader", consumes=Text, publishes=Verdict, **options)
+    (engine,) = flock.llm_engines()
+    provider.script(GOOD)
+    await work(engine, attempt_of(outside, "one"))
+    assert provider.asked[0].prompt == told
 
 
 async def test_without_instructions_the_names_say_what_is_wanted(
@@ -235,7 +263,7 @@ async def test_names_are_what_providers_allow(provider: FakeOpenAI, outside: Out
         provider.script('{"x":1}')
         assert await work(reader(one), attempt_of(outside)) == [Output(one.name, Point(x=1))]
         told = provider.asked[-1].body["response_format"]["json_schema"]
-        assert (told["name"], told["description"]) == (labels_of([one])[0], "A place.")
+        assert told["name"] == labels_of([one])[0]
         assert told["schema"]["properties"]["x"] == {"type": "integer"}
     schema = ArtifactType("map.Count", schema=SCHEMA.schema)
     provider.script('{"n":1}')
@@ -252,6 +280,17 @@ async def test_a_type_that_is_no_object_is_asked_for_within_one(
     provider.script('{"value":["a","b"]}')
     outputs = await work(reader(ArtifactType("Words", list[str])), attempt_of(outside))
     assert outputs == [Output("Words", ["a", "b"])]
+
+
+async def test_a_model_of_one_value_is_asked_for_within_an_object(
+    provider: FakeOpenAI, outside: Outside
+) -> None:
+    class Words(RootModel[list[str]]):
+        """Some words."""
+
+    provider.script('{"value":["a","b"]}')
+    outputs = await work(reader(ArtifactType("Words", Words)), attempt_of(outside))
+    assert outputs == [Output("Words", Words(["a", "b"]))]
 
 
 async def test_a_validator_of_the_authors_is_told_to_the_model(

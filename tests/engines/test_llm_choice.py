@@ -4,7 +4,7 @@ import pytest
 
 from flockd.engines.llm.choice import Choice, canonical, chosen
 from flockd.engines.llm.thinking import Thinking
-from flockd.engines.outside import LlmDefaults, Outside
+from flockd.engines.outside import LlmDefaults, ModelLimits, Outside
 from flockd.errors import AgentFailed
 
 from .attempts import Attempt, artifact
@@ -111,3 +111,16 @@ async def test_a_run_fails_with_the_sentence(model: str | None, sentence: str) -
             await work(reader(model=model), Attempt(outside, artifact("Text", {})))
     assert failed.value.message.startswith("agent reader")
     assert sentence in failed.value.message
+
+
+async def test_names_of_one_model_at_one_server_share_its_gate_and_limits() -> None:
+    base_url = "http://127.0.0.1:9/v1"
+    names = [("tiny", base_url), ("openai:tiny", f"{base_url}/"), ("ollama:tiny", base_url)]
+    for limits in ("tiny", "openai/tiny", "vllm:tiny"):
+        outside = Outside(LlmDefaults(), [ModelLimits(limits, input_usd=1.0, output_usd=1.0)])
+        async with outside:
+            served = [await outside.models.served(Choice(*one)) for one in names]
+            other = await outside.models.served(Choice("tiny", "http://127.0.0.1:8/v1"))
+        assert len({id(one.gate) for one in served}) == 1
+        assert other.gate is not served[0].gate
+        assert all(one.price is not None for one in served)

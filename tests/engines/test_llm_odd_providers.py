@@ -32,7 +32,9 @@ async def failure(outside: Outside, kept: Kept | None = None) -> str:
 
 def told(usage: object) -> Line:
     """A good answer with this usage."""
-    last = b'{"id":"c","choices":[],"usage":%s}' % (usage if isinstance(usage, bytes) else orjson.dumps(usage))
+    last = b'{"id":"c","choices":[],"usage":%s}' % (
+        usage if isinstance(usage, bytes) else orjson.dumps(usage)
+    )
     return Sends([chunk({"content": GOOD}), chunk({}, "stop"), last])
 
 

@@ -200,7 +200,11 @@ async def test_what_a_server_was_given_is_neither_told_nor_logged_whatever_its_v
             program("add", command=("/",)),
             r"the program of the MCP server test cannot be run \(Permission denied\): /",
         ),
-        (program("add", command=("false",)), "the MCP server test ended"),
+        (program("add", command=("false",)), "the MCP server test ended$"),
+        (
+            program("add", command=(sys.executable, "-c", "raise SystemExit('there is no manual')")),
+            r"the MCP server test ended \(its last words are in the daemon's log\)$",
+        ),
         (program("add", how="mute", timeout_seconds=0.5), "the MCP server test was not ready within 0.5 s"),
         (program("ad"), r"the MCP server test has no tool ad: did you mean add\?"),
         (
@@ -212,7 +216,16 @@ async def test_what_a_server_was_given_is_neither_told_nor_logged_whatever_its_v
             "the environment variable NO_SUCH_VARIABLE, which the MCP server test gets, is not set",
         ),
     ],
-    ids=["not found", "not a program", "ends", "mute", "misspelt", "unknown", "no variable"],
+    ids=[
+        "not found",
+        "not a program",
+        "ends",
+        "ends with words",
+        "mute",
+        "misspelt",
+        "unknown",
+        "no variable",
+    ],
 )
 async def test_a_server_that_cannot_be_used_fails_the_run_with_a_sentence(
     server: McpServer, sentence: str, notes: Path

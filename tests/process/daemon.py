@@ -183,7 +183,7 @@ class Daemon:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without any setting of flockd and any provider's key, and with the tests importable."""
+    """This process's environment without settings of flockd and keys of providers, and with the tests importable."""
     kept = {
         name: value
         for name, value in os.environ.items()

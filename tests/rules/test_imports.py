@@ -62,7 +62,9 @@ OWNERS = (
         "the server side of aiohttp",
     ),
     Owner(("sqlite3", "aiosqlite", "asyncpg", "psycopg"), ("store",), "a SQL driver"),
-    Owner(("openai", "anthropic", "pydantic_ai", "litellm", "crewai", "mcp"), ("engines", "testing"), "an SDK"),
+    Owner(
+        ("openai", "anthropic", "pydantic_ai", "litellm", "crewai", "mcp"), ("engines", "testing"), "an SDK"
+    ),
 )
 
 

@@ -23,10 +23,11 @@ from flockd.domain.visibility import PUBLIC, AnyVisibility
 from flockd.store import rows
 from flockd.store.apply import apply
 from flockd.store.cache import Cache
+from flockd.store.command import Command
 from flockd.store.load import load
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.sqlite import connect_writer, migrate
-from flockd.store.state import Command, State
+from flockd.store.state import State
 
 MIDNIGHT = 1_795_219_200_000
 """2026-11-21T00:00:00Z, when each of these boards begins."""

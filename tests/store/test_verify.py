@@ -382,6 +382,23 @@ WRONG = [
         "Question ID is open, but its run ID is waiting",
     ),
     ("UPDATE calls SET ms = NULL", "Call ID is neither open nor settled."),
+    ("UPDATE calls SET cost_most = -1 WHERE requests > 0", "Call ID took less than nothing."),
+    (
+        "UPDATE calls SET estimated = 1 WHERE requests > 0",
+        "Call ID was charged what it might take at most, but other figures.",
+    ),
+    (
+        "UPDATE ledgers SET ends_at = ends_at + 1 WHERE scope = 'agent'",
+        "The ledger of agent reviewer from 1795219200000 on ends at 1795305600001, which is no end of its window.",
+    ),
+    (
+        "UPDATE ledgers SET ends_at = 1 WHERE scope = 'run'",
+        "The ledger of run ID from 0 on ends at 1, which is no end of its window.",
+    ),
+    (
+        "INSERT INTO ledger_rules SELECT 'more' UNION ALL SELECT 'still more'",
+        "The rules under which ledgers are kept are on record 2 times.",
+    ),
     ("UPDATE usage SET cost = cost + 1", "What calls of m by reviewer took is not what their sum says."),
     (
         "UPDATE usage_hours SET hour = hour - 3600000",

@@ -12,9 +12,10 @@ import pytest
 from flockd.board.control import Reset
 from flockd.errors import FlockdError, OutcomeUnknown, Overloaded, Unavailable
 from flockd.store import writer
+from flockd.store.command import Needs
 from flockd.store.occupancy import Tally
 from flockd.store.reads import ArtifactFilter
-from flockd.store.state import Needs, State
+from flockd.store.state import State
 
 from ..rig import BEGIN, Rig, Rigs, agent, new_id
 

@@ -160,6 +160,23 @@ async def test_an_agents_own_words_become_the_error(rigs: Rigs) -> None:
         assert rig.data("run.failed")[-1]["error"] == {"code": "AGENT_FAILED", "message": message}
 
 
+class Leaving:
+    """An engine that raises what Python throws into a generator that nobody wants any more."""
+
+    kind = "leaving"
+
+    async def run(self, inputs: Sequence[Any], context: Context, threads: Threads) -> list[Output]:
+        raise GeneratorExit("leaving")
+
+
+async def test_an_agent_that_leaves_like_a_generator_has_failed(rigs: Rigs) -> None:
+    rig = await rigs(agent("ab", "A"), engines={"ab": Leaving()})
+    await rig.publish("A")
+    await rig.event("correlation.failed")
+    assert rig.data("run.failed")[-1]["error"]["message"] == "GeneratorExit: leaving"
+    assert rig.busy("ab") == 0
+
+
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [

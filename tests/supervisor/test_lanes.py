@@ -3,6 +3,7 @@
 import asyncio
 
 from flockd.domain.identity import new_id
+from flockd.domain.predicate import compile_path
 from flockd.domain.priority import Priority
 from flockd.store.occupancy import Limits
 
@@ -100,3 +101,19 @@ async def test_a_workflow_that_was_paused_and_resumed_leaves_no_place_empty(rigs
         second.give()
     await rig.call("one", 3)
     await rig.call("one", 4)
+
+
+async def test_what_was_cancelled_at_an_agent_that_stays_paused_is_forgotten(rigs: Rigs) -> None:
+    paused = agent("a", "A", concurrency_key=compile_path("n"))
+    rig = await rigs(paused)
+    await rig.board.pause_agent(paused, True)
+    workflow = new_id()
+    for n in range(50):
+        await rig.publish("A", n, workflow)
+    await rig.board.cancel_correlation(workflow)
+    await rig.publish("A", 7)
+    rig.clock.advance(-1)  # as every half minute, everything is looked at again
+    rig.supervisor.look_at_clock()
+    await rig.until(lambda: len(rig.supervisor._scheduler._lanes) == 1)
+    await rig.board.pause_agent(paused, False)
+    await rig.call("a", 7)

@@ -81,6 +81,20 @@ class Lanes(RuleBasedStateMachine):
         """The scheduler is not told: the run's claim is refused."""
         del self.ready[data.draw(st.sampled_from(sorted(self.ready)))]
 
+    @precondition(lambda self: self.ready)
+    @rule(data=st.data(), vtime=st.integers(1, 9))
+    def pause_and_resume(self, data: st.DataObject, vtime: int) -> None:
+        """It is told again, with another place in its lane."""
+        run = self.ready[data.draw(st.sampled_from(sorted(self.ready)))]._replace(vtime=vtime)
+        self.ready[run.run_id] = run
+        self.scheduler.add(run)
+
+    @rule()
+    def look_again(self) -> None:
+        places = {run.place for run in self.ready.values()}
+        self.scheduler.look_again(lambda place: place in places)
+        self.rate_was_asked = False
+
     @precondition(lambda self: self.working)
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:

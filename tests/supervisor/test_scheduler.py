@@ -133,9 +133,17 @@ def test_anything_may_be_looked_at_again() -> None:
     scheduler.open_lane("d", Priority.normal)
     assert scheduler.wanted(room()) == []
     assert take(scheduler, free=Free({"a": 0}, {"b": 0, "c": 0})) == []
-    scheduler.look_again()
+    scheduler.look_again(lambda _place: True)
     assert scheduler.wanted(plenty) == [("d", Priority.normal)]
     assert take(scheduler) == [1, 2, 3]
+
+
+def test_where_nothing_waits_any_more_nothing_is_kept() -> None:
+    scheduler = made(run(1, "a"), run(2, "b"), run(3, "c", crashes=2), run(4, "d"), rated=("c",))
+    assert take(scheduler, free=Free({}, {"a": 0, "c": 0}), total=1) == [2]
+    scheduler.look_again(lambda place: place == "d")
+    assert take(scheduler) == [4]
+    assert not scheduler.has_work
 
 
 def test_what_stands_aside_for_a_run_that_could_not_be_claimed_is_looked_at_again() -> None:

@@ -162,6 +162,18 @@ async def test_cancelling() -> None:
         assert board.events()[-1]["kind"] == "correlation.cancelled"
         with pytest.raises(NotFound):
             await board.cancel("00000000-0000-7000-8000-000000000000")
+        with pytest.raises(NotFound, match="'that one' is no id of a workflow"):
+            await board.cancel("that one")
+
+
+async def test_the_workflow_of_a_publication_is_a_uuid() -> None:
+    flock = Flock()
+    flock.type(Order)
+    async with flock_test(flock) as board:
+        with pytest.raises(InvalidInput, match="correlation_id is 'mine': give it a UUID"):
+            await board.publish(Order(), correlation_id="mine")
+        given = await board.publish(Order(), correlation_id="00000000-0000-7000-8000-00000000ABCD")
+        assert given.correlation_id == "00000000-0000-7000-8000-00000000abcd"
 
 
 async def test_settings_hold() -> None:

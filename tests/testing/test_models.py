@@ -145,6 +145,14 @@ async def test_without_a_model_no_network_is_asked(monkeypatch: pytest.MonkeyPat
         await summing(model="openai:gpt-4.1").test_run(Text(text=""))
 
 
+@pytest.mark.parametrize("given", ["openai:gpt-4.1", [Summary(summary="")], ScriptedModel])
+async def test_what_is_no_model_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"is no model: give it a ScriptedModel\("):
+        await summing().test_run(Text(text=""), model=given)
+    with pytest.raises(TypeError, match="is no model"):
+        await summing().test_run(Text(text=""), models={"openai:default": given})
+
+
 async def test_a_model_of_pydantic_ai_itself() -> None:
     from pydantic_ai.models.test import TestModel
 

@@ -1,5 +1,6 @@
 """Artifact types: parsing, checking and dumping values, and finding a type by name."""
 
+import math
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -113,6 +114,22 @@ JSON = st.recursive(
 def test_plain_data_is_dumped_as_it_is(value: Any) -> None:
     anything = ArtifactType("Anything", schema={})
     assert anything.parse(anything.dump(value)) == value
+
+
+class Measured(BaseModel):
+    name: str | None = None
+    values: list[float] = []
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_json_has_no_word_for_is_refused_and_not_written_as_null(number: float) -> None:
+    measured = ArtifactType("Measured", Measured)
+    assert measured.dump(Measured(values=[1.5])) == b'{"name":null,"values":[1.5]}'
+    with pytest.raises(InvalidInput, match="NaN") as refused:
+        measured.dump(Measured(values=[1.5, number]))
+    assert refused.value.details is not None and refused.value.details["field"] == "payload.values.1"
+    with pytest.raises(InvalidInput, match="NaN"):
+        ArtifactType("Plain", schema={}).dump({"x": {"y": number}})
 
 
 def test_a_type_has_a_model_or_a_schema() -> None:

@@ -6,8 +6,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flockd.domain.budget import Budget, BudgetRule, Budgets, LedgerKey, Per, Scope, window_end, window_start
-from flockd.domain.usage import Call, Most
+from flockd.domain.budget import (
+    Budget,
+    BudgetRule,
+    Budgets,
+    LedgerKey,
+    Per,
+    Scope,
+    Shortage,
+    window_end,
+    window_start,
+)
+from flockd.domain.usage import NANOS_PER_USD, Call, Most
 
 
 def moment(text: str) -> int:
@@ -25,11 +35,36 @@ def call(agent: str = "a", tenant: str = "t", began_at: int = 0) -> Call:
         ({"per": "day"}, "bounds requests, tokens or usd"),
         ({"requests": -1}, "not negative"),
         ({"usd": -0.5}, "not negative"),
+        ({"usd": float("nan")}, "at most"),
+        ({"usd": float("inf")}, "at most"),
+        ({"tokens": 2**53}, "at most"),
     ],
 )
 def test_a_budget_bounds_something(bounds: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Budget(**bounds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("usd", "nanos"),
+    [
+        (0.1 + 0.2, 300_000_000),
+        (0.57, 570_000_000),
+        (1.9e-9, 1),
+        (0.0, 0),
+        (2.0**53 - 1, (2**53 - 1) * 10**9),
+    ],
+)
+def test_usd_are_never_rounded_up(usd: float, nanos: int) -> None:
+    assert Budget(usd=usd).cost == nanos
+
+
+def test_a_sentence_tells_every_part_of_a_dollar() -> None:
+    rule, key = BudgetRule(Scope.tenant, None, Budget(usd=1)), LedgerKey(Scope.tenant, "t", "", "", 0)
+    short = Shortage(rule, key, "usd", 2_000_000 * NANOS_PER_USD, 1_999_999_999_999_999, 0, 15_000_000, "m")
+    assert short.sentence == (
+        "The budget of tenant t is spent: 1999999.999999999 of 2000000 usd are gone, and this call takes up to 0.015"
+    )
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,8 @@ def test_a_budget(given: Any) -> None:
         ({"budget": {"dollars": 5}}, "budget: got an unexpected keyword argument 'dollars': write budget=Budget("),
         ({"budget": {"requests": -1}}, "budget: a budget is not negative: write budget=Budget("),
         ({"budget": Budget(tokens=1.5)}, "budget: tokens is 1.5: give it a whole number, 0 or more"),  # type: ignore[arg-type]
-        ({"budget": Budget(usd=float("nan"))}, "budget: usd is nan: give it a number of US dollars, 0 or more"),
+        ({"budget": {"usd": float("nan")}}, "budget: a budget is at most 9007199254740991: write budget=Budget("),
+        ({"budget": {"usd": float("inf")}}, "budget: a budget is at most 9007199254740991: write budget=Budget("),
         ({"budget": Budget(usd=1, per="week")}, "budget: per is 'week': give it one of minute, hour, day, month, or"),  # type: ignore[arg-type]
     ],
 )  # fmt: skip
@@ -188,6 +189,39 @@ def test_the_nearest_type_is_named_for_one_that_is_not_there() -> None:
     flock, _ = declared(context=Seen(type="Sumary"))
     with pytest.raises(DeclarationError, match=r"Sumary, and there is none: did you mean Summary\?"):
         flock.validate()
+
+
+def nameless(word: "Unknown") -> str:  # type: ignore[name-defined]  # noqa: F821
+    return word
+
+
+def starred(*words: str) -> str:
+    return words[0]
+
+
+def test_a_tool_that_no_model_could_call_is_found_before_a_run_does() -> None:
+    flock, _ = declared(tools=[lookup, nameless, starred])
+    with pytest.raises(DeclarationError) as wrong:
+        flock.validate()
+    one, other = str(wrong.value).splitlines()
+    assert one.startswith("agent a: an annotation of the tool nameless names Unknown, which is not known")
+    assert other.startswith("agent a: the parameter words of the tool starred cannot be passed by its name")
+
+
+def test_what_a_server_gets_of_the_environment_and_is_not_there_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    monkeypatch.setenv("THERE", "x")
+    servers = [
+        McpServer("x", ("a",), env=("THERE", "NOT_THERE"), allow=("a",)),
+        McpServer("y", url="http://y", headers={"Authorization": "NOR_THIS"}, allow=("a",)),
+    ]
+    flock, _ = declared(mcp=servers, model="openai:gpt-4.1")
+    assert flock.warnings() == [
+        "agent a: the environment variable NOT_THERE, which the MCP server x gets, is not set",
+        "agent a: the environment variable NOR_THIS, which the MCP server y gets, is not set",
+    ]
 
 
 def test_several_types_by_schema_can_be_told_apart() -> None:

@@ -13,6 +13,7 @@ from aiohttp import (
     ClientError,
     ClientOSError,
     ClientPayloadError,
+    ClientResponseError,
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
@@ -84,8 +85,11 @@ class Client:
             raise Unanswered("closed the connection before it had answered") from None
         except ClientPayloadError:
             raise Unanswered("broke off in the middle of its answer") from None
-        except ClientError as error:
-            raise Unanswered(f"did not answer as HTTP asks: {type(error).__name__}: {error}") from None
+        except ClientError as error:  # its text would have the whole URL
+            said = error.message if isinstance(error, ClientResponseError) else str(error)
+            raise Unanswered(
+                f"did not answer as HTTP asks: {type(error).__name__}: {' '.join(said.split())}"
+            ) from None
 
     async def _read(self, content: StreamReader, ok: bool) -> bytes:
         """The body, while it is within its bound. Raises Unanswered."""

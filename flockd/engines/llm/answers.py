@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, cast
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, RootModel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_ai import ModelRetry, NativeOutput, PromptedOutput, StructuredDict, ToolOutput
 from pydantic_ai.exceptions import UserError
@@ -86,9 +86,10 @@ def _class_of(artifact_type: ArtifactType, label: str) -> type[Any]:
     if model is None:
         return _held(_document(artifact_type), label, is_object=True)
     is_class = isinstance(model, type) and not is_typeddict(model)
-    if is_class and artifact_type.schema.get("title") in (label, None):
+    is_root = is_class and issubclass(model, RootModel)
+    if is_class and not is_root and artifact_type.schema.get("title") in (label, None):
         return cast(type[Any], model)
-    is_object = is_typeddict(model) or (is_class and artifact_type.schema.get("type") == "object")
+    is_object = not is_root and (is_class or is_typeddict(model))
     return _held(model, label, is_object=is_object)
 
 

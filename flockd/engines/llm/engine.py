@@ -35,12 +35,16 @@ class LlmEngine:
         outputs: Mapping[str, ArtifactType],
         *,
         default_model: str | None,
+        in_batches: bool = False,
     ) -> None:
-        """`default_model`: the flock's, for an agent that names none; where neither does, that of `[llm]` holds."""
+        """`default_model`: the flock's, for an agent that names none; where neither does, that of `[llm]` holds.
+        `in_batches`: it is given lists of its inputs, also where one came alone.
+        """
         self.agent = agent
         self.thinking = thinking
         self.outputs = dict(outputs)
         self.default_model = default_model
+        self.in_batches = in_batches
         self._thinker: Thinker | None = None
 
     def problem(self, defaults: LlmDefaults) -> str | None:
@@ -88,5 +92,5 @@ class LlmEngine:
         if self.thinking.mcp:
             with suppress(ModuleNotFoundError):  # said where it is missed
                 import_module("flockd.engines.llm.mcp")
-        self._thinker = Thinker(self.agent, self.thinking, self.outputs)
+        self._thinker = Thinker(self.agent, self.thinking, self.outputs, in_batches=self.in_batches)
         return self._thinker

@@ -132,7 +132,11 @@ class Connection:
                     await self._leaving.wait()
         except Exception as error:
             sentence = self._sentence(error)
-            self._context.log.warning("%s\n%s", sentence, stderr.last_words)
+            if words := stderr.last_words:
+                self._context.log.warning("%s; its last words:\n%s", sentence, words)
+                sentence += " (its last words are in the daemon's log)"
+            else:
+                self._context.log.warning("%s", sentence)
             if not ready.done():
                 ready.set_exception(AgentFailed(sentence))
                 ready.exception()  # looked at, though nobody may wait for it any more

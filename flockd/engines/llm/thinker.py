@@ -42,10 +42,13 @@ _PROBLEMS = 3
 class Thinker:
     """The agent as pydantic-ai knows it; made once, for all of its runs."""
 
-    def __init__(self, name: str, thinking: Thinking, outputs: Mapping[str, ArtifactType]) -> None:
+    def __init__(
+        self, name: str, thinking: Thinking, outputs: Mapping[str, ArtifactType], *, in_batches: bool
+    ) -> None:
         self._name = name
         self._thinking = thinking
         self._outputs = outputs
+        self._in_batches = in_batches
         self._agent: Agent[Context, Output] = Agent(
             output_type=answers_of(outputs.values(), thinking.output_mode),
             instructions=instructions_of(name, thinking.instructions, outputs),
@@ -72,12 +75,13 @@ class Thinker:
             max_tokens=max_tokens,
             tool_rounds=thinking.tool_rounds if self._has_tools else _ASKED_AGAIN,
         )
+        sees = await seen(thinking, context, generation.number)
         settings: ModelSettings = {"max_tokens": max_tokens}
         if "timeout" not in served.model.unsupported_settings:
             settings["timeout"] = timeout_seconds
         try:
             result = await self._agent.run(
-                prompt_of(context.inputs, await seen(thinking, context, generation.number)),
+                prompt_of(context.inputs, sees, as_list=self._in_batches),
                 model=model,
                 deps=context,
                 model_settings=settings,
@@ -90,7 +94,7 @@ class Thinker:
         except UserError as error:
             raise AgentFailed(
                 f"agent {self._name}: {served.name} cannot be asked this way "
-                f"(output_mode {thinking.output_mode}): {without_secrets(error.message)}"
+                f"(output_mode {thinking.output_mode}): {without_secrets(error.message, served.key_variable)}"
             ) from error
         return result.output
 

@@ -62,7 +62,9 @@ class ToolCalls:
         began = loop.time()
         try:
             value = await work(self._context.step_key(step))
-            given = json.loads(value)  # before it is recorded: not orjson, which knows no numbers beyond 64 bits
+            given = json.loads(
+                value
+            )  # before it is recorded: not orjson, which knows no numbers beyond 64 bits
             duration_ms = _ms(loop.time() - began)
             await self._record(step, value, tool_called(tool, canonical, duration_ms, None))
         except (RunSuperseded, KeyboardInterrupt, GeneratorExit):

@@ -171,5 +171,8 @@ async def test_a_certificate_that_nobody_vouches_for(
 
 async def test_the_query_of_its_url_is_in_no_message(agent: Agent, service: Service) -> None:
     agent.url = f"{service.url}?key=hunter2"
-    service.answer(text("no", 401))
+    service.answer(text("no", 401), text("no", Content_Encoding="br"))
     assert await failure(agent) == "answered 401 Unauthorized: no"
+    undecoded = await failure(agent)
+    assert undecoded.startswith("did not answer as HTTP asks: ClientResponseError: Can not decode")
+    assert "hunter2" not in undecoded

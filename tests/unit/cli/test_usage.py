@@ -50,12 +50,27 @@ def test_budgets(flockd: Flockd, daemon: Answering) -> None:
         "window_ends_at": "2026-11-22T00:00:00.000Z",
     }  # fmt: skip
     unknown = {"limit": 50, "spent": None, "reserved": None, "left": None}
-    each = {**one, "scope": "run", "name": "writer", "subject": None, "per": None, "requests": unknown, "usd": None}
+    each = {
+        **one,
+        "scope": "run",
+        "name": "writer",
+        "subject": None,
+        "per": None,
+        "requests": unknown,
+        "usd": None,
+    }
     daemon.answer("GET /api/v1/budgets", {"budgets": [one, each], "total": 2})
     rows = cells(flockd("budgets", "--url", daemon.url))
     assert ["agent writer", "day", "requests", "1,000", "3", "1", "996"] in rows
     assert ["agent writer", "day", "usd", "2.5", "0.5", "0.0", "2.0"] in rows
     assert ["each run, for writer", "", "requests", "50", "", "", ""] in rows
+
+
+def test_every_page_of_budgets_is_asked_for(flockd: Flockd, daemon: Answering) -> None:
+    daemon.answer("GET /api/v1/budgets", {"budgets": [{"scope": "run"}], "total": 3, "limit": 1, "offset": 0})
+    answer = json.loads(flockd("budgets", "--json", "--url", daemon.url).stdout)
+    assert (len(answer["budgets"]), answer["total"]) == (3, 3)
+    assert [dict(request.query).get("offset") for request in daemon.requests] == [None, "1", "2"]
 
 
 def test_no_budgets(flockd: Flockd, daemon: Answering) -> None:
