@@ -20,14 +20,11 @@ from aiohttp import web
 from flockd import __version__, dialects
 from flockd.api import ROUTES, ApiSettings, setup
 from flockd.api.keys import BOARD, DAEMON, HUB, READS, STREAMS, AgentLoad
-from flockd.board import Board
 from flockd.config import Config
 from flockd.dialects.keys import BATCH, WORKFLOWS, BatchSettings
 from flockd.dialects.runs.batch_files import BATCH_FILES, BatchFiles
 from flockd.domain.agent import agent_at
 from flockd.domain.budget import Budgets
-from flockd.domain.moment import HOUR_MS
-from flockd.engines.outside import Outside
 from flockd.errors import Unavailable
 from flockd.flock import Flock
 from flockd.loading import budget_rules, outside_of
@@ -35,14 +32,13 @@ from flockd.logs import set_up_logs
 from flockd.routing import reserved_names
 from flockd.store import sqlite
 from flockd.store.checkpoints import Checkpointer
-from flockd.store.occupancy import Limits
 from flockd.store.reads import Reads
 from flockd.store.verify import verify_path
-from flockd.store.writer import Committed, Writer
+from flockd.store.writer import Committed
 from flockd.streams.hub import Hub
 from flockd.streams.streams import StreamLimits, Streams
-from flockd.supervisor.supervisor import Supervisor
 from flockd.supervisor.watchdog import Watchdog
+from flockd.works import Works
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +96,7 @@ class Daemon:
 
     async def live(self, app: web.Application) -> AsyncIterator[None]:
         """aiohttp's cleanup context: all parts, from the lock on the data to the supervisor."""
-        config, agents, types = self.config, self.flock.agents(), self.flock.types()
+        config = self.config
         async with AsyncExitStack() as stack:
             stack.enter_context(sqlite.lock_directory(self.path))
             await asyncio.to_thread(sqlite.migrate, self.path)
@@ -121,21 +117,20 @@ class Daemon:
                 complete_from=position.complete_from,
             )
             self.checkpointer = stack.enter_context(Checkpointer(self.path))
-            self.writer = self._writer()
-            stack.push_async_callback(self.writer.close)
-            board = Board(
-                self.writer.submit,
-                types=types,
-                agents=agents,
-                timers=self.flock.timers(),
+            works = Works(
+                config,
+                self.flock,
+                self.path,
                 reads=reads,
-                run_outputs=config.limits.run_outputs,
-                output_bytes=config.limits.output_bytes,
                 budgets=self.budgets,
+                outside=await stack.enter_async_context(outside_of(config)),
+                on_commit=self._committed,
+                on_fatal=self.fail,
+                tell_live=self.hub.tell_live,
+                observe=self.metrics.observe_run,
             )
-            self.writer.on_death = board.preparing.tell_death
-            outside = await stack.enter_async_context(outside_of(config))
-            self.supervisor = self._supervisor(board, outside)
+            self.writer, self.supervisor, board = works.writer, works.supervisor, works.board
+            stack.push_async_callback(self.writer.close)
             self.streams = await stack.enter_async_context(
                 Streams(
                     self.hub,
@@ -178,50 +173,6 @@ class Daemon:
             except Unavailable as unavailable:
                 log.warning("the work of the last process cannot be taken up yet: %s", unavailable)
                 await asyncio.sleep(_RECOVER_SECONDS)
-
-    def _writer(self) -> Writer:
-        config = self.config
-        connection = sqlite.connect_writer(
-            self.path, durability=config.store.durability, page_cache_bytes=config.store.page_cache_bytes
-        )
-        return Writer(
-            connection,
-            self.path,
-            agents=self.flock.agents(),
-            budgets=self.budgets,
-            limits=Limits(
-                running=config.limits.running,
-                ready_runs=config.limits.ready_runs,
-                correlation_runs=config.limits.correlation_runs,
-                correlation_depth=config.limits.correlation_depth,
-                run_crashes=config.limits.run_crashes,
-                orphan_ms=int(config.limits.orphan_hours * HOUR_MS),
-                idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
-            ),
-            on_commit=self._committed,
-            on_fatal=self.fail,
-            group_max_commands=config.store.group_max_commands,
-            queue_max_commands=config.store.queue_max_commands,
-            min_free_bytes=config.store.min_free_bytes,
-            wal_max_bytes=config.store.wal_max_bytes,
-        )
-
-    def _supervisor(self, board: Board, outside: Outside) -> Supervisor:
-        config = self.config
-        return Supervisor(
-            board,
-            {name: self.flock.engine(name) for name in board.agents},
-            self.writer.occupancy,
-            running=config.limits.running,
-            lane_window=config.supervisor.lane_window,
-            output_bytes=config.limits.output_bytes,
-            retry_base_seconds=config.supervisor.retry_base_seconds,
-            retry_max_seconds=config.supervisor.retry_max_seconds,
-            idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
-            tell_live=self.hub.tell_live,
-            observe=self.metrics.observe_run,
-            outside=outside,
-        )
 
     def _committed(self, committed: Committed) -> None:
         """After each commit, in one order: watchers, then work. The askers are answered by the writer after this."""

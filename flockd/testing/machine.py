@@ -14,15 +14,14 @@ from flockd.board import Board
 from flockd.config import Config
 from flockd.domain.budget import Budgets
 from flockd.domain.event import ENDED, Event
-from flockd.domain.moment import HOUR_MS
 from flockd.engines.outside import Outside
 from flockd.flock import Flock
 from flockd.loading import budget_rules
 from flockd.store import sqlite
-from flockd.store.occupancy import Limits
 from flockd.store.reads import Reads
 from flockd.store.writer import Committed, Writer
 from flockd.supervisor.supervisor import Supervisor
+from flockd.works import Works
 
 _END_SECONDS = 1.0
 """How long agents that do not want to stop hold up the end of a test."""
@@ -91,7 +90,7 @@ async def machine(
     Like the daemon of `flockd.app`, without a network. Raises DeclarationError where the flock is declared wrongly.
     """
     flock.validate()
-    agents, budgets = flock.agents(), Budgets(budget_rules(config, flock))
+    budgets = Budgets(budget_rules(config, flock))
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="flockd-test-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -99,54 +98,25 @@ async def machine(
         await asyncio.to_thread(sqlite.migrate, path)
         readers = await stack.enter_async_context(sqlite.Readers(path, connections=1))
         made = Machine(Reads(readers, count_max=config.limits.count_max))
-        made.writer = writer = Writer(
-            sqlite.connect_writer(path, durability="normal", page_cache_bytes=config.store.page_cache_bytes),
+        await stack.enter_async_context(outside)
+        store = config.store.model_copy(update={"durability": "normal"})  # a board that is thrown away
+        works = Works(
+            config.model_copy(update={"store": store}),
+            flock,
             path,
-            agents=agents,
+            reads=made.reads,
             budgets=budgets,
-            limits=Limits(
-                running=config.limits.running,
-                ready_runs=config.limits.ready_runs,
-                correlation_runs=config.limits.correlation_runs,
-                correlation_depth=config.limits.correlation_depth,
-                run_crashes=config.limits.run_crashes,
-                orphan_ms=int(config.limits.orphan_hours * HOUR_MS),
-                idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
-            ),
+            outside=outside,
             on_commit=made.committed,
             on_fatal=made.failed,
-            clock=clock,
-        )
-        stack.push_async_callback(writer.close)
-        made.board = board = Board(
-            writer.submit,
-            types=flock.types(),
-            agents=agents,
-            timers=flock.timers(),
-            reads=made.reads,
-            run_outputs=config.limits.run_outputs,
-            output_bytes=config.limits.output_bytes,
-            budgets=budgets,
-        )
-        writer.on_death = board.preparing.tell_death
-        await stack.enter_async_context(outside)
-        made.supervisor = supervisor = Supervisor(
-            board,
-            {name: flock.engine(name) for name in agents},
-            writer.occupancy,
-            running=config.limits.running,
-            lane_window=config.supervisor.lane_window,
-            output_bytes=config.limits.output_bytes,
-            retry_base_seconds=config.supervisor.retry_base_seconds,
-            retry_max_seconds=config.supervisor.retry_max_seconds,
-            idempotency_ms=int(config.limits.idempotency_hours * HOUR_MS),
             tell_live=made.live.append,
             observe=made.observed,
-            outside=outside,
             clock=clock,
         )
-        writer.start()
-        await supervisor.recover()
-        supervisor.start()
-        stack.push_async_callback(supervisor.drain, 0.0, _END_SECONDS)
+        made.board, made.writer, made.supervisor = works.board, works.writer, works.supervisor
+        stack.push_async_callback(made.writer.close)
+        made.writer.start()
+        await made.supervisor.recover()
+        made.supervisor.start()
+        stack.push_async_callback(made.supervisor.drain, 0.0, _END_SECONDS)
         yield made
