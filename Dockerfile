@@ -8,9 +8,11 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY flockd flockd
 COPY static static
+# What the agents need beside Python: `--build-arg EXTRAS=` leaves it out where none thinks with a language model.
+ARG EXTRAS=llm,mcp
 # No pip in the environment that is copied: the image's own installs into it.
 RUN python -m venv --without-pip /opt/flockd \
- && pip --python /opt/flockd/bin/python install --no-cache-dir --disable-pip-version-check .
+ && pip --python /opt/flockd/bin/python install --no-cache-dir --disable-pip-version-check ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.13-slim
 COPY --from=build /opt/flockd /opt/flockd

@@ -87,6 +87,13 @@ def test_all_that_the_wheel_is_built_from_is_copied() -> None:
     assert needed <= set(_sources_from_the_checkout())
 
 
+def test_the_extras_that_it_installs_are_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    [chosen] = [text.removeprefix("EXTRAS=") for text in _all("ARG", SCRIPT) if text.startswith("EXTRAS=")]
+    assert set(chosen.split(",")) <= set(extras)
+    assert any("install" in text and '${EXTRAS:+[$EXTRAS]}' in text for text in _all("RUN", SCRIPT))
+
+
 def test_nothing_private_is_sent_to_the_builder() -> None:
     assert not any(_is_sent_to_the_builder(path) for path in (".env", ".git", ".venv", "data", "tests"))
 
