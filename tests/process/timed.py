@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from flockd import app
+from flockd import works
 from flockd.board import Board
 from flockd.cli import main
 from flockd.domain.schedule import Every
@@ -23,6 +23,6 @@ def timed_board(*arguments: Any, **named: Any) -> Board:
 
 
 if __name__ == "__main__":
-    vars(app)["Board"] = timed_board
+    vars(works)["Board"] = timed_board
     arm(*sys.argv[1:3])
     main(sys.argv[3:], prog_name="flockd")
