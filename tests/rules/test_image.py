@@ -91,7 +91,7 @@ def test_the_extras_that_it_installs_are_there() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     [chosen] = [text.removeprefix("EXTRAS=") for text in _all("ARG", SCRIPT) if text.startswith("EXTRAS=")]
     assert set(chosen.split(",")) <= set(extras)
-    assert any("install" in text and '${EXTRAS:+[$EXTRAS]}' in text for text in _all("RUN", SCRIPT))
+    assert any("install" in text and "${EXTRAS:+[$EXTRAS]}" in text for text in _all("RUN", SCRIPT))
 
 
 def test_nothing_private_is_sent_to_the_builder() -> None:
