@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import shutil
-import tempfile
-import threading
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-from aiohttp import web
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from flockd.api import ROUTES
-from flockd.app import make_app
-from flockd.config import Config
 from flockd.routing import Route
-
-from .flocks import Gate, make_flock
+from tests.process.daemon import serving_flock
 
 EXAMPLES = 25
 
@@ -33,40 +24,12 @@ ENDLESS = "stream_events"
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A daemon in a thread of its own, since the requests are made by a client that blocks.
-
-    It outlives each test, and so its files lie where no test's own are looked for.
-    """
-    folder = tempfile.mkdtemp(prefix="flockd-")
-    ready = threading.Event()
-    found: dict[str, Any] = {}
-
-    async def serve() -> None:
-        gate = Gate()
-        gate.opened.set()
-        config = Config.model_validate({"store": {"data_dir": folder}, "shutdown": {"grace_seconds": 0.1}})
-        runner = web.AppRunner(make_app(config, make_flock(gate)), handler_cancellation=True)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        stop = asyncio.Event()
-        found.update(port=runner.addresses[0][1], loop=asyncio.get_running_loop(), stop=stop)
-        ready.set()
-        await stop.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="daemon")
-    thread.start()
-    assert ready.wait(20), "the daemon did not start"
-    url = f"http://127.0.0.1:{found['port']}"
-    for kind in ("Order", "Doomed", "Left"):  # so that lists have something in them
-        httpx.post(f"{url}/api/v1/artifacts/sync", json={"type": kind, "tags": [kind]}).raise_for_status()
-    yield url
-    found["loop"].call_soon_threadsafe(found["stop"].set)
-    thread.join(20)
-    assert not thread.is_alive()
-    shutil.rmtree(folder)
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A daemon of its own process: its threads must not draw from the random numbers of hypothesis."""
+    with serving_flock("tests.api.open_flock:flock", tmp_path_factory.mktemp("daemon")) as url:
+        for kind in ("Order", "Doomed", "Left"):  # so that lists have something in them
+            httpx.post(f"{url}/api/v1/artifacts/sync", json={"type": kind, "tags": [kind]}).raise_for_status()
+        yield url
 
 
 @pytest.fixture(scope="module")

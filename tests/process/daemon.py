@@ -5,9 +5,11 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +20,8 @@ DEVELOPING = (sys.executable, "-X", "dev")
 READY = re.compile(r"flockd ready on (http://\S+)")
 START_SECONDS = 60.0
 """A limit, not an expectation: the machines that run this are shared and slow at times."""
+END_SECONDS = 60.0
+"""Another."""
 
 
 class DaemonEndedError(Exception):
@@ -180,6 +184,59 @@ class Daemon:
                 ready.set_result(None)
             async with self._printed:
                 self._printed.notify_all()
+
+
+@contextlib.contextmanager
+def serving(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """A daemon for clients that block, until the end of the block: its URL. It must end as it should.
+
+    What it printed is printed.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    reading = Thread(target=lines.extend, args=(process.stdout,), name="daemon output")
+    try:
+        while not (ready := READY.search("".join(lines[-1:]))):
+            line = process.stdout.readline()
+            assert line, "".join(lines)
+            lines.append(line)
+        reading.start()
+        yield ready[1]
+        process.terminate()
+        assert process.wait(END_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+        if reading.is_alive():
+            reading.join()
+        process.stdout.close()
+        print("".join(lines))
+
+
+@contextlib.contextmanager
+def serving_flock(flock: str, folder: Path) -> Iterator[str]:
+    """The same for one flock (`module:name`), with a store in that folder."""
+    command = (
+        sys.executable,
+        *FLOCKD,
+        "serve",
+        flock,
+        "--port",
+        "0",
+        "--store",
+        f"sqlite:///{folder / 'flockd.db'}",
+    )
+    with serving(command, folder, environment() | {"FLOCKD_SHUTDOWN__GRACE_SECONDS": "0.1"}) as url:
+        yield url
 
 
 def environment() -> dict[str, str]:

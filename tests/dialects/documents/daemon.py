@@ -9,14 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
-from tests.process.daemon import READY, environment
+from tests.process import daemon as process
+from tests.process.daemon import END_SECONDS, environment
 
 from .flock import CONFIG
 
-END_SECONDS = 60.0
-"""A limit, not an expectation."""
 CSV = "text\nThis is great!\nThis is awful.\n"
 CURL_SETTINGS = 'silent\ninclude\nnoproxy = "*"\n'
 """What curl is told beside the command: to print the head of the answer, and no progress."""
@@ -73,35 +71,8 @@ class Daemon(Place):
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Daemon]:
-    """A daemon, until the end of the block; it must end as it should. What it printed is printed."""
+    """A daemon, until the end of the block."""
     daemon = Daemon(folder)
-    process = subprocess.Popen(
-        ("flockd", "serve", "--port", "0"),
-        cwd=folder,
-        env=daemon.environment,
-        executable=folder / "bin" / "flockd",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-    )
-    assert process.stdout is not None
-    lines: list[str] = []
-    reading = Thread(target=lines.extend, args=(process.stdout,), name="daemon output")
-    try:
-        while not (ready := READY.search("".join(lines[-1:]))):
-            line = process.stdout.readline()
-            assert line, "".join(lines)
-            lines.append(line)
-        daemon.url = ready[1]
-        reading.start()
+    command = (str(folder / "bin" / "flockd"), "serve", "--port", "0")
+    with process.serving(command, folder, daemon.environment) as daemon.url:
         yield daemon
-        process.terminate()
-        assert process.wait(END_SECONDS) == 0
-    finally:
-        process.kill()
-        process.wait()
-        if reading.is_alive():
-            reading.join()
-        process.stdout.close()
-        print("".join(lines))
