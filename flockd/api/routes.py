@@ -21,6 +21,7 @@ from flockd.api import (
     timers,
     usage,
 )
+from flockd.api import agent_answers as agent_answer
 from flockd.api import answers as answer
 from flockd.api import bodies as body
 from flockd.api import queries as query
@@ -45,11 +46,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/artifacts/summary", artifacts.summarize_artifacts, "artifacts", query=query.ArtifactsWanted, response=answer.ArtifactsSummary),
     Route("GET", "/api/v1/artifacts/{artifact_id}", artifacts.get_artifact, "artifacts", query=query.ArtifactDetail, response=answer.Artifact, errors=(NotFound,)),
 
-    Route("GET", "/api/v1/agents", agents.list_agents, "agents", response=answer.Agents),
+    Route("GET", "/api/v1/agents", agents.list_agents, "agents", response=agent_answer.Agents),
     Route("POST", "/api/v1/agents/{name}/run", agents.run_agent, "agents", body=body.RunBody, response=answer.RunResult, errors=(NotFound, AgentFailed, BudgetExceeded, TimedOut), publishes=True),
-    Route("POST", "/api/v1/agents/{name}/pause", agents.pause_agent, "agents", response=answer.Agent, errors=(NotFound, Unavailable)),
-    Route("POST", "/api/v1/agents/{name}/resume", agents.resume_agent, "agents", response=answer.Agent, errors=(NotFound, Unavailable)),
-    Route("GET", "/api/v1/agents/{name}/history-summary", agents.agent_history, "agents", query=query.ArtifactsWanted, response=answer.AgentHistory, errors=(NotFound,)),
+    Route("POST", "/api/v1/agents/{name}/pause", agents.pause_agent, "agents", response=agent_answer.Agent, errors=(NotFound, Unavailable)),
+    Route("POST", "/api/v1/agents/{name}/resume", agents.resume_agent, "agents", response=agent_answer.Agent, errors=(NotFound, Unavailable)),
+    Route("GET", "/api/v1/agents/{name}/history-summary", agents.agent_history, "agents", query=query.ArtifactsWanted, response=agent_answer.AgentHistory, errors=(NotFound,)),
 
     Route("GET", "/api/v1/correlations", correlations.list_correlations, "correlations", query=query.CorrelationPage, response=answer.Correlations),
     Route("GET", "/api/v1/correlations/{correlation_id}/status", correlations.correlation_status, "correlations", response=answer.CorrelationStatus),

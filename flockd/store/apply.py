@@ -198,7 +198,8 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
     _rows(connection, _ITEMS, list(state.changed_items.values()), item_row)
     _rows(connection, _COUNTERS, [(*key, n) for key, n in state.counters.items() if n], tuple)
     _rows(connection, _TIMERS, [one for one in state.changed_timers.values() if one is not None], timer_row)
-    _apply_accounts(connection, state.accounts)
+    if state.accounts.has_changes:
+        _apply_accounts(connection, state.accounts)
     for name, timer in state.changed_timers.items():
         if timer is None:
             connection.execute("DELETE FROM timers WHERE name = ?", (name,))

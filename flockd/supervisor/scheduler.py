@@ -42,6 +42,9 @@ CLASSES: tuple[Priority | None, ...] = (None, *Priority)
 LOWEST_EVERY = 16
 """One pick in so many takes the head of the lowest class, so that it moves too."""
 
+_BEST_FIRST = sorted(Priority)
+_LOWEST_FIRST = _BEST_FIRST[::-1]
+
 
 class Room(Protocol):
     """What may start now."""
@@ -205,7 +208,7 @@ class Scheduler:
             taken.append(suspect)
         while len(taken) < total:
             lowest = (self._picks + 1) % LOWEST_EVERY == 0
-            for priority in sorted(Priority, reverse=lowest):
+            for priority in _LOWEST_FIRST if lowest else _BEST_FIRST:
                 run = self._pick(priority, left, spent)
                 if run is not None:
                     break
