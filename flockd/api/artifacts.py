@@ -59,10 +59,12 @@ async def publish_and_wait(call: Call[None, SyncBody]) -> bytes | web.StreamResp
     settings, reads = app[SETTINGS], app[READS]
     wanted = publication(body, settings)
     # The watch needs the id before the publication: what ends in between would not be seen.
-    given = correlation_id(call.request, wanted.correlation_id) or new_id()
+    named = correlation_id(call.request, wanted.correlation_id)
+    given = named or new_id()
+    wanted = wanted._replace(correlation_id=given, correlation_is_new=named is None)
     record = idempotency(call, call.parsed)
     with app[HUB].watch_end(given) as watch:
-        published = await app[BOARD].publish(wanted._replace(correlation_id=given), idempotency=record)
+        published = await app[BOARD].publish(wanted, idempotency=record)
         if published.answer is not None:
             return again(published.answer)
         outcome = await wait(app[HUB], reads, published, watch, min(body.timeout, settings.sync_wait_seconds))

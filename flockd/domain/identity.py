@@ -9,6 +9,7 @@ import os
 import re
 import threading
 import time
+from functools import lru_cache
 from uuid import UUID
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -51,8 +52,9 @@ def parse_id(text: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=4096)
 def id_bytes(text: str) -> bytes:
-    """The 16 bytes under which an id is stored."""
+    """The 16 bytes under which an id is stored. One that is stored comes in a dozen rows of its group."""
     return bytes.fromhex(text.replace("-", ""))
 
 

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from flockd.board.publish import Publish, RunAgent
+
 from .conftest import Api
 from .flocks import Gate
 
@@ -89,3 +91,28 @@ async def test_a_misspelt_filter_is_named(api: Api) -> None:
     body = {"type": "Order", "filters": {"type_name": ["Receipt"]}}
     problem = (await api.post(PATH, body)).problem(400, "INVALID_INPUT")
     assert problem["detail"] == "filters.type_name: Unknown field; did you mean type_names?"
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "body"),
+    [
+        (Publish, PATH, {"type": "Order"}),
+        (RunAgent, "/api/v1/agents/clerk/run", {"inputs": [{"type": "Order"}]}),
+        (RunAgent, "/run/agent", {"agent_name": "clerk", "inputs": {"n": 1}}),
+    ],
+)
+async def test_only_a_workflow_that_somebody_named_is_looked_up(
+    api: Api, monkeypatch: pytest.MonkeyPatch, command: Any, path: str, body: dict[str, Any]
+) -> None:
+    looked_up: list[tuple[str, ...]] = []
+    needs = command.needs
+
+    def watched(self: Any) -> Any:
+        looked_up.append(needs(self).correlations)
+        return needs(self)
+
+    monkeypatch.setattr(command, "needs", watched)
+    named = str(uuid4())
+    (await api.post(path, body)).ok()
+    (await api.post(path, body, headers={"X-Correlation-ID": named})).ok()
+    assert looked_up == [(), (named,)]

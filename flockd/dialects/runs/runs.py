@@ -65,7 +65,8 @@ async def _run(call: Call[None, FlockAPIRequest], *, cascade: bool) -> bytes | w
     board, reads, hub = app[BOARD], app[READS], app[HUB]
     record = idempotency(call, call.parsed)
     agent = board.agents.spelled(body.agent_name)
-    run_id = correlation_id(call.request, None) or new_id()
+    named = correlation_id(call.request, None)
+    run_id = named or new_id()
     outcome: Outcome | None = None
     with hub.watch_end(run_id) as watch:  # made before the run: what ends in between would not be seen
         if agent is None:
@@ -81,7 +82,7 @@ async def _run(call: Call[None, FlockAPIRequest], *, cascade: bool) -> bytes | w
             inputs = InputForm(agent, board.types).publications(body.inputs)
             published = await board.run_agent(
                 agent,
-                [one._replace(correlation_id=run_id) for one in inputs],
+                [one._replace(correlation_id=run_id, correlation_is_new=named is None) for one in inputs],
                 cascade=cascade,
                 dialect=RUNS,
                 correlation_id=run_id,
