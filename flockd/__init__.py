@@ -5,6 +5,7 @@ __version__ = "0.1.0"
 from flockd.domain.agent_error import AgentError
 from flockd.domain.budget import Budget
 from flockd.domain.gathering import BatchSpec, JoinSpec
+from flockd.domain.retry import NonRetryableError
 from flockd.domain.schedule import Cron, Daily, Every, Once
 from flockd.domain.visibility import After, Labelled, Private, Public, Tenant
 from flockd.flock import (
@@ -41,6 +42,7 @@ __all__ = [
     "JoinSpec",
     "Labelled",
     "McpServer",
+    "NonRetryableError",
     "Once",
     "Private",
     "Public",

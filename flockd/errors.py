@@ -135,6 +135,19 @@ class AgentFailed(FlockdError):
     code = "AGENT_FAILED"
     status = 500
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: Mapping[str, Any] | None = None,
+        kind: str | None = None,
+        is_final: bool = False,
+    ) -> None:
+        """`kind`: what an agent's `backoff` may call it. `is_final`: trying again cannot help."""
+        super().__init__(message, details=details)
+        self.kind = kind
+        self.is_final = is_final
+
 
 class Unavailable(FlockdError):
     """The daemon cannot take work right now; try again."""

@@ -25,6 +25,9 @@ from flockd.errors import AgentFailed, BudgetExceeded, FlockdError, NotFound, Ti
 from flockd.routing import Call
 
 _IDLE = AgentLoad(0, 0)
+_NO_END_SECONDS = 3600
+"""What a client waits for a budget that waiting does not mend, since somebody has to raise it: there is no sense in
+asking often, and within an hour of that it works again."""
 _OPEN_CALLS_SECONDS = 5
 """What a client waits where only calls that are not over leave no room."""
 
@@ -114,10 +117,11 @@ async def run_agent(call: Call[None, RunBody]) -> bytes | web.StreamResponse:
     """
     app, body = call.app, call.body
     agent, settings, board = _agent(call), app[SETTINGS], app[BOARD]
-    given_id = correlation_id(call.request, body.correlation_id) or new_id()
+    named = correlation_id(call.request, body.correlation_id)
+    given_id = named or new_id()
     inputs = [
         publication(given, settings, f"inputs.{index}.")._replace(
-            correlation_id=given_id, priority=priority(body.priority)
+            correlation_id=given_id, correlation_is_new=named is None, priority=priority(body.priority)
         )
         for index, given in enumerate(body.inputs)
     ]
@@ -163,22 +167,25 @@ async def _failure(call: Call[Any, Any], published: Published, outcome: Outcome)
     if error.get("code") != BudgetExceeded.code:
         return AgentFailed(error["message"], details=ids)
     budget = await call.app[READS].refusal(run.correlation_id, run.id)
-    headers = None if budget is None else _retry_after(budget)
+    headers = {"Retry-After": str(_retry_after_seconds(budget))}
     return BudgetExceeded(error["message"], details={**ids, "budget": budget}, headers=headers)
 
 
-def _retry_after(budget: Mapping[str, Any]) -> dict[str, str] | None:
+def _retry_after_seconds(budget: Mapping[str, Any] | None) -> int:
     """When a call may fit: when those that are not over have told what they took, or when the budget begins anew.
 
-    None where no waiting helps: the call is too large for all of it, or it never begins anew.
+    Where neither helps (the call is too large for all of it, nobody knows what it costs, it never begins anew, or the
+    log does not say any more which it was): when somebody may have raised it.
     """
+    if budget is None:
+        return _NO_END_SECONDS
     wanted, limit, ends_at = budget["wanted"], budget["limit"], budget["window_ends_at"]
     if wanted is None or wanted > limit:
-        return None
-    waits = [] if ends_at is None else [max(1, -(-(parse_iso(ends_at) - now_ms()) // 1000))]
+        return _NO_END_SECONDS
+    waits = [_NO_END_SECONDS] if ends_at is None else [max(1, -(-(parse_iso(ends_at) - now_ms()) // 1000))]
     if budget["spent"] + wanted <= limit:
         waits.append(_OPEN_CALLS_SECONDS)
-    return {"Retry-After": str(min(waits))} if waits else None
+    return min(waits)
 
 
 async def agent_history(call: Call[ArtifactsWanted, None]) -> bytes:

@@ -156,6 +156,13 @@ class Usage(BaseModel):
     output_tokens: int
     cost_usd: float = Field(description="As far as the prices of the models are known.")
     seconds: float = Field(description="From sending to the last byte, of all together.")
+    unpriced_requests: int = Field(
+        description="Those of the requests whose price was not known: what they cost is not in cost_usd."
+    )
+    estimated_requests: int = Field(
+        description="Those of the requests of which nobody knows what they took (they were cut, or lost in a crash): "
+        "they are charged the most that they might have taken."
+    )
 
 
 class Unjoined(BaseModel):

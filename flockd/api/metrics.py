@@ -152,17 +152,27 @@ def _usage_figures(figures: BoardFigures) -> Iterator[Metric]:
         "flockd_llm_tokens", "Tokens that they took, by model and direction", labels=["model", "direction"]
     )
     cost = CounterMetricFamily("flockd_llm_cost_usd", "US dollars that they cost, by model", labels=["model"])
+    unpriced = CounterMetricFamily(
+        "flockd_llm_unpriced_requests", "Calls whose price nobody knows, by model", labels=["model"]
+    )
+    estimated = CounterMetricFamily(
+        "flockd_llm_estimated_requests",
+        "Calls charged the most that they might take, by model",
+        labels=["model"],
+    )
     for model, took in figures.usage.items():
         requests.add_metric([model], took.requests)
         tokens.add_metric([model, "input"], took.input_tokens)
         tokens.add_metric([model, "output"], took.output_tokens)
         cost.add_metric([model], took.cost / NANOS_PER_USD)
+        unpriced.add_metric([model], took.unpriced)
+        estimated.add_metric([model], took.estimated)
     refused = CounterMetricFamily(
         "flockd_llm_calls_refused", "Calls that did not fit into a budget, by its scope", labels=["scope"]
     )
     for scope, count in figures.refused.items():
         refused.add_metric([scope], count)
-    yield from (requests, tokens, cost, refused)
+    yield from (requests, tokens, cost, unpriced, estimated, refused)
 
 
 def _stream_figures(streams: StreamFigures) -> Iterator[Metric]:

@@ -33,7 +33,6 @@ from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
 from flockd.board.timers import FireTimers, SyncTimers, is_set_back
 from flockd.board.usage import BeginCall, CloseLostCalls, EndCall, ForgetLedgers, RenewLedgers
 from flockd.domain.agent import Agent, Agents
-from flockd.domain.artifact import Artifact
 from flockd.domain.artifact_type import Types
 from flockd.domain.budget import Budgets, Shortage
 from flockd.domain.correlation import Correlation
@@ -46,6 +45,9 @@ from flockd.domain.usage import Most
 from flockd.errors import FlockdError, InvalidInput
 from flockd.store.command import Command
 from flockd.store.reads import Reads
+
+REVEALED_AT_ONCE = 128
+"""Hidden artifacts that are on their way to the writer together: half of what a group takes."""
 
 
 class Submit(Protocol):
@@ -340,13 +342,9 @@ class Board:
         return self._submit(outcome)
 
     async def reveal(self, moment: int) -> None:
-        """Let agents see every artifact whose time is over, a page in each transaction."""
-        while due := await self.reads.due_hidden(moment):
-            await asyncio.gather(*[self._reveal(artifact) for artifact in due])
-
-    async def _reveal(self, artifact: Artifact) -> None:
-        producer = None if artifact.run_id is None else await self.reads.run(artifact.run_id)
-        await self._submit(self.preparing.revealing(artifact, producer))
+        """Let agents see every artifact whose time is over: so many at once that a group has room for others."""
+        while due := await self.reads.due_hidden(moment, REVEALED_AT_ONCE):
+            await asyncio.gather(*[self._submit(self.preparing.revealing(*one)) for one in due])
 
     async def sort_ledgers(self) -> None:
         """At start, before any call begins: calls of the last process are charged, ledgers of other rules renewed."""

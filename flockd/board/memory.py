@@ -42,7 +42,7 @@ class RecordStep(Fenced):
 
 @dataclass(frozen=True, slots=True)
 class TellTool(Fenced):
-    """A language model called a tool, and the call failed: there is no step. Answers False if superseded."""
+    """A language model called a tool, and the attempt ended in the call: no step. Answers False if superseded."""
 
     data: bytes
     """JSON."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from flockd.board.runs import new_run
 from flockd.domain.agent import Agent
@@ -13,6 +14,7 @@ from flockd.domain.event import EventKind
 from flockd.domain.gathering import BATCH_MOST, BatchSpec
 from flockd.domain.identity import new_id
 from flockd.domain.run import Run
+from flockd.store.pool import Pool
 from flockd.store.records import Held, Pooled, PoolKey
 from flockd.store.state import State
 
@@ -61,13 +63,17 @@ def take(state: State, agent: str, taken: Sequence[Pooled]) -> Run | None:
     return run
 
 
-def expire(state: State, moment: int) -> tuple[list[Run], int]:
+def expire(state: State, moment: int) -> list[Run]:
     """What has waited for its whole time: a batch's run takes what is there, a join's artifact has waited in vain.
 
-    Answers the runs, which the caller announces, and how many artifacts were due.
+    Takes what the group has loaded of it (`state.more_is_due`), and answers the runs, which the caller announces.
     """
     runs: list[Run] = []
-    due = [one for pool in state.pools.values() for one in pool if one.due_at <= moment]
+    due = [
+        one
+        for one in state.due_in_pools
+        if one.due_at <= moment and one in state.pools[one.pool]  # nothing has taken it before, in this group
+    ]
     for pool in dict.fromkeys(one.pool for one in due if one.is_batch):
         waiting = [one for one in state.pools[pool] if one.is_batch]
         for start in range(0, len(waiting), BATCH_MOST):  # several only where the declaration has changed
@@ -86,7 +92,7 @@ def expire(state: State, moment: int) -> tuple[list[Run], int]:
             agent=pool.agent,
             data={"key": pool.key, "artifacts": [one.artifact_id for one in expired]},
         )
-    return runs, len(due)
+    return runs
 
 
 def withdraw(state: State, correlation: Correlation) -> None:
@@ -98,20 +104,16 @@ def withdraw(state: State, correlation: Correlation) -> None:
         state.reveal(hidden, None)
 
 
-def _complete(agent: Agent, pool: Sequence[Pooled]) -> list[Pooled] | None:
+def _complete(agent: Agent, pool: Pool) -> list[Pooled] | None:
     """What one run takes of a pool, in the order of its inputs; None where something is missing."""
     gathering = agent.subscription.gathering
     if isinstance(gathering, BatchSpec):
-        return list(pool[: gathering.size]) if len(pool) >= gathering.size else None
-    if len({one.type for one in pool}) < len(agent.subscription.needed):
-        return None  # however many of the others wait
-    taken: list[Pooled] = []
-    for name in agent.subscription.types:
-        oldest = next((one for one in pool if one.type == name and one not in taken), None)
-        if oldest is None:
-            return None
-        taken.append(oldest)
-    return taken
+        return list(islice(pool, gathering.size)) if len(pool) >= gathering.size else None
+    oldest = {name: pool.oldest(name, needed) for name, needed in agent.subscription.needed.items()}
+    if any(len(oldest[name]) < needed for name, needed in agent.subscription.needed.items()):
+        return None
+    waiting = {name: iter(same) for name, same in oldest.items()}
+    return [next(waiting[name]) for name in agent.subscription.types]
 
 
 def _derived(state: State, sources: Sequence[Correlation]) -> Correlation:

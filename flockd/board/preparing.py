@@ -135,15 +135,16 @@ class Preparing:
             placed.append(self._match(draft, value) if run.cascade else (draft, ()))
         if size > self._output_bytes:
             raise AgentFailed(
-                f"{agent.name} returned {size} bytes; limits.output_bytes is {self._output_bytes}."
+                f"{agent.name} returned {size} bytes; limits.output_bytes is {self._output_bytes}.",
+                is_final=True,  # its steps and answers of models are recorded: it would return the same
             )
         return Finish(run.id, run.correlation_id, run.fence, tuple(inputs), placed, output_text)
 
-    def revealing(self, artifact: Artifact, run: Run | None) -> Reveal:
-        """The command that lets agents see an artifact, which this run published (None: nobody's).
+    def revealing(self, artifact: Artifact, wakes: bool) -> Reveal:
+        """The command that lets agents see an artifact; `wakes` False: a direct run without a cascade published it.
 
-        It wakes nobody where a direct run without a cascade published it, or where it is not to be matched: it does
-        not fit its type any more, or what an author wrote raises.
+        It wakes nobody either where it is not to be matched: it does not fit its type any more, or what an author wrote
+        raises.
         """
         assert isinstance(artifact.visibility, After)
         draft = Draft(
@@ -156,7 +157,7 @@ class Preparing:
             artifact.visibility.then,
             artifact.version,
         )
-        if run is not None and not run.cascade:
+        if not wakes:
             return Reveal(artifact, draft, ())
         try:
             value = self._types.named(artifact.type).parse(artifact.payload)

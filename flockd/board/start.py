@@ -95,11 +95,10 @@ class Wake:
                 end_question(state, run.id, QuestionState.expired)
                 state.start_or_queue(run)
                 state.announce(run)
-        runs, expired = expire(state, self.moment)
-        for run in runs:
+        for run in expire(state, self.moment):
             state.announce(run)
         settle_sources(state)
-        return max(len(due), expired) >= DUE_PAGE
+        return len(due) >= DUE_PAGE or state.more_is_due
 
 
 @dataclass(frozen=True, slots=True)

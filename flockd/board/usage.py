@@ -46,7 +46,7 @@ class BeginCall(Fenced):
             run.tenant,
             self.model,
             self.most,
-            state.now,
+            state.clock,  # a window of a budget is of the wall clock, also where that has been set back
         )
         shortage = state.accounts.shortage(call)
         if shortage is not None:
@@ -148,21 +148,14 @@ class ForgetLedgers:
 
 
 def settle(state: State, call: Call, taken: Usage | None, ms: int) -> None:
-    """An open call is over: charge it, to its budgets, its run and its workflow, as far as those are still there.
-
-    What cannot be believed says as little as None.
-    """
-    is_known = taken is not None and taken.is_plausible
-    charged = taken if taken is not None and is_known else call.at_most(ms)
-    if not charged.requests:  # it was never sent
-        state.accounts.settle(call, Usage(), estimated=False)
-        return
-    state.accounts.settle(call, charged, estimated=not is_known)
+    """An open call is over: charge it, to its budgets, its run and its workflow, as far as those are still there."""
+    charged = call.charge(taken, ms)
     run = state.runs.get(call.run_id)
-    if run is not None:
-        run.usage = (run.usage or Usage()).plus(charged)
-        state.changed_runs[run.id] = run
-    correlation = state.correlations.get(call.correlation_id)
-    if correlation is not None:
-        correlation.usage = (correlation.usage or Usage()).plus(charged)
-        state.changed_correlations[correlation.id] = correlation
+    state.accounts.settle(call, charged, run_is_there=run is not None)
+    if run is None or not charged.requests:  # without its run, a workflow of the same id is another one
+        return
+    correlation = state.correlations[call.correlation_id]
+    run.usage = (run.usage or Usage()).plus(charged)
+    correlation.usage = (correlation.usage or Usage()).plus(charged)
+    state.changed_runs[run.id] = run
+    state.changed_correlations[correlation.id] = correlation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -13,6 +13,8 @@ from flockd.cli.options import daemon_options, json_option
 from flockd.cli.show import print_json
 
 PAGE = 500
+_DOUBTS = {"unpriced_requests": "no\nprice", "estimated_requests": "estimated"}
+"""Of how many requests a sum does not say the truth, and the columns that say so, where there are any."""
 
 
 @click.command(short_help="Show what calls of language models took.")
@@ -24,7 +26,11 @@ PAGE = 500
 @daemon_options
 @json_option
 def usage(url: str, as_json: bool, **wanted: str | None) -> None:
-    """Show what calls of language models took, by agent and by model."""
+    """Show what calls of language models took, by agent and by model.
+
+    Where it is so, "no price" counts the requests whose cost is not in USD, and "estimated" those of which nobody
+    knows what they took: they are charged the most that they might have taken.
+    """
     query = [(name.rstrip("_"), value) for name, value in wanted.items() if value is not None]
     answer = asyncio.run(_get(url, "/api/v1/usage", query))
     print_json(answer) if as_json else _print_usage(answer)
@@ -62,22 +68,27 @@ def _print_usage(answer: Mapping[str, Any]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
+    totals = answer["totals"]
+    doubts = {key: name for key, name in _DOUBTS.items() if totals[key]}
     for title, sums in (("agent", answer["by_agent"]), ("model", answer["by_model"])):
         numbers = [
             Column(name, justify="right", no_wrap=True)
-            for name in ("requests", "input tokens", "output tokens", "USD", "seconds")
+            for name in ("requests", "input\ntokens", "output\ntokens", "USD", "seconds", *doubts.values())
         ]
-        table = Table(Column(title, no_wrap=True), *numbers)
+        table = Table(
+            Column(title, overflow="fold"), *numbers
+        )  # a long name is folded before a figure is cut
         for name, took in sums.items():
-            table.add_row(*map(Text, (name, *_figures(took))))
+            table.add_row(*map(Text, (name, *_figures(took, doubts))))
         table.add_section()
-        table.add_row(*map(Text, ("in all", *_figures(answer["totals"]))))
+        table.add_row(*map(Text, ("in all", *_figures(totals, doubts))))
         Console().print(table)
 
 
-def _figures(took: Mapping[str, Any]) -> tuple[str, ...]:
+def _figures(took: Mapping[str, Any], doubts: Iterable[str]) -> tuple[str, ...]:
     tokens = (f"{took[key]:,}" for key in ("requests", "input_tokens", "output_tokens"))
-    return *tokens, f"{took['cost_usd']:,.4f}", f"{took['seconds']:,.1f}"
+    doubtful = (f"{took[key]:,}" if took[key] else "" for key in doubts)
+    return *tokens, f"{took['cost_usd']:,.4f}", f"{took['seconds']:,.1f}", *doubtful
 
 
 def _print_budgets(found: list[Mapping[str, Any]]) -> None:

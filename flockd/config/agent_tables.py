@@ -46,7 +46,7 @@ class RunTable(Section):
     backoff: dict[str, str] | None = Field(
         default=None,
         description='The pause before the first retry ("5s"), which doubles with each further one; or one for each '
-        'kind of failure, as {RateLimited = "1m", timeout = "10s", "*" = "1s"}. '
+        'kind of failure, as {RateLimited = "1m", timeout = "10s", ValueError = "never", "*" = "1s"}. '
         "Without it: supervisor.retry_base_seconds.",
     )
     timeout: str | None = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +41,8 @@ class Agent:
     """Attempts after the first one."""
     backoff: Mapping[str, float] = field(default_factory=dict)
     """Seconds before the first retry, by the kind of the failure: the name of an exception's class or of a base of it,
-    "timeout", or "*" for the rest. Without one for its kind: the setting's."""
+    "timeout", "http_404" for what another service answered, or "*" for the rest. Without one for its kind: the
+    setting's. See `flockd.domain.retry.first_pause_seconds`."""
     timeout_seconds: float = 600.0
     """For one attempt."""
     tags: tuple[str, ...] = ()
@@ -89,22 +90,13 @@ def fold(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
-class Agents(Mapping[str, Agent]):
-    """The agents that this daemon has, by name."""
+class Agents(dict[str, Agent]):
+    """The agents that this daemon has, by name. Never changed."""
 
     def __init__(self, agents: Iterable[Agent] = ()) -> None:
-        self._by_name = {agent.name: agent for agent in agents}
-        self._by_fold = {fold(agent.name): agent for agent in self._by_name.values()}
-
-    def __getitem__(self, name: str) -> Agent:
-        return self._by_name[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
-
-    def __len__(self) -> int:
-        return len(self._by_name)
+        super().__init__((agent.name, agent) for agent in agents)
+        self._by_fold = {fold(agent.name): agent for agent in self.values()}
 
     def spelled(self, name: str) -> Agent | None:
         """The agent of this name in any of its spellings."""
-        return self._by_name.get(name) or self._by_fold.get(fold(name))
+        return self.get(name) or self._by_fold.get(fold(name))

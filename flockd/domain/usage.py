@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import add
 from typing import Any, NamedTuple
 
 NANOS_PER_USD = 1_000_000_000
@@ -21,15 +22,13 @@ class Usage(NamedTuple):
     """Billionths of a US dollar, so that sums are exact; 0 for a model without a known price."""
     ms: int = 0
     """From sending to the last byte."""
+    unpriced: int = 0
+    """Those of the requests whose price nobody knows: the cost is that of the others. Only `Call.charge` says it."""
+    estimated: int = 0
+    """Those of the requests that are charged the most that they might have taken. Only `Call.charge` says it."""
 
     def plus(self, other: Usage) -> Usage:
-        return Usage(
-            self.requests + other.requests,
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cost + other.cost,
-            self.ms + other.ms,
-        )
+        return Usage(*map(add, self, other))
 
     @property
     def is_plausible(self) -> bool:
@@ -44,6 +43,8 @@ class Usage(NamedTuple):
             "output_tokens": self.output_tokens,
             "cost_usd": self.cost / NANOS_PER_USD,
             "seconds": self.ms / 1000,
+            "unpriced_requests": self.unpriced,
+            "estimated_requests": self.estimated,
         }
 
 
@@ -62,6 +63,19 @@ class Most(NamedTuple):
     cost: int | None
     """Billionths of a US dollar; None where the price of the model is not known."""
 
+    @property
+    def plausible(self) -> Most:
+        """The same, within what any call takes: settings may say what no sum of 64 bits holds."""
+        return Most(
+            _within(self.input_tokens),
+            _within(self.output_tokens),
+            None if self.cost is None else _within(self.cost),
+        )
+
+
+def _within(amount: int) -> int:
+    return max(0, min(amount, _PLAUSIBLE_MAX))
+
 
 @dataclass(slots=True)
 class Call:
@@ -77,11 +91,19 @@ class Call:
     began_at: int
     """It counts in the hour, and in the window of each budget, in which this is."""
     taken: Usage | None = None
-    """None while it is open."""
-    estimated: bool = False
-    """Nobody knows what it took: it is charged what it might have taken at most."""
+    """What it was charged; None while it is open."""
 
-    def at_most(self, ms: int) -> Usage:
-        """What it is charged where nobody knows what it took."""
+    def charge(self, taken: Usage | None, ms: int) -> Usage:
+        """What it is charged where it took this: nothing where it was never sent.
+
+        Where nobody knows what it took (None), or what is told cannot be believed, it is the most that it might have
+        taken, within the `ms` that it was open.
+        """
         most = self.most
-        return Usage(1, most.input_tokens, most.output_tokens, most.cost or 0, ms)
+        if taken is None or not taken.is_plausible:
+            charged = Usage(1, most.input_tokens, most.output_tokens, most.cost or 0, ms, estimated=1)
+        elif not taken.requests:
+            return Usage()
+        else:
+            charged = taken._replace(estimated=0)
+        return charged._replace(unpriced=charged.requests if most.cost is None else 0)

@@ -54,7 +54,7 @@ class Memory(Protocol):
         ...
 
     async def tell_tool(self, data: bytes) -> None:
-        """Log a `tool.called` event without a step: the call failed. Raises RunSuperseded."""
+        """Log a `tool.called` event without a step: the call failed, and the attempt with it. Raises RunSuperseded."""
         ...
 
     async def begin_call(self, model: str, most: Most) -> str:

@@ -19,6 +19,7 @@ from flockd.domain.gathering import BatchSpec, Gathering, JoinSpec
 from flockd.domain.predicate import compile_path, compile_where
 from flockd.domain.priority import Priority
 from flockd.domain.rate import Rate, parse_rate
+from flockd.domain.retry import NEVER
 from flockd.domain.schedule import Schedule
 from flockd.domain.subscription import Subscription
 from flockd.domain.visibility import AnyVisibility, visibility_from_json
@@ -64,7 +65,8 @@ class RunOptions(TypedDict, total=False):
     """Default: 0. Attempts after the first one."""
     backoff: str | float | timedelta | Mapping[str, str | float | timedelta] | None
     """The pause before the first retry, which doubles with each further one; or one for each kind of failure: the
-    name of an exception's class, "timeout", "*" for the rest. Default: supervisor.retry_base_seconds."""
+    name of an exception's class, "timeout", "http_404", "*" for the rest. What has "never" is not tried again. Default:
+    supervisor.retry_base_seconds."""
     timeout: str | float | timedelta
     """Default: "10m". For one attempt; a number is seconds."""
     priority: PriorityWord | Priority | None
@@ -247,7 +249,10 @@ class Check:
                 raise self._wrong(
                     f"backoff has {kind!r}: name the class of an exception, timeout, or * for the rest"
                 )
-        return {kind: self.duration(f"backoff of {kind}", pause) for kind, pause in by_kind.items()}
+        return {
+            kind: NEVER if pause == "never" else self.duration(f"backoff of {kind}", pause)
+            for kind, pause in by_kind.items()
+        }
 
     def rate(self, rate: object) -> Rate | None:
         if rate is None or isinstance(rate, Rate):

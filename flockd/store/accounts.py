@@ -7,7 +7,10 @@ from flockd.domain.moment import HOUR_MS
 from flockd.domain.usage import Call, Usage
 
 OF_THE_BOARD = (Scope.run, Scope.correlation)
-"""The scopes whose subjects a reset of the board takes away. What agents and tenants have spent stays spent."""
+"""The scopes whose subjects a reset of the board takes away. What agents and tenants have spent stays spent.
+
+A workflow that begins under the same id after that is another one: calls whose runs are gone count for it no more than
+for their runs."""
 
 
 class Accounts:
@@ -49,16 +52,17 @@ class Accounts:
         for ledger in self._ledgers(call):
             ledger.reserved = ledger.reserved.plus(reserved(call))
 
-    def settle(self, call: Call, taken: Usage, *, estimated: bool) -> None:
+    def settle(self, call: Call, taken: Usage, *, run_is_there: bool) -> None:
         """An open call is over.
 
         One for which no budget counts need not have begun here: it stands in no ledger.
         """
         for ledger in self._ledgers(call):
+            if ledger.key.scope in OF_THE_BOARD and not run_is_there:
+                continue
             ledger.reserved = ledger.reserved.minus(reserved(call))
             ledger.spent = ledger.spent.plus(spent(taken))
         call.taken = taken
-        call.estimated = estimated
         self.calls[call.id] = self.changed_calls[call.id] = call
         if taken.requests:
             key = (call.tenant, call.agent, call.model, call.began_at - call.began_at % HOUR_MS)

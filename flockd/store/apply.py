@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import orjson
+
 from flockd.domain.identity import id_bytes
 from flockd.domain.visibility import visibility_to_json
 from flockd.store.accounts import OF_THE_BOARD, Accounts
@@ -138,7 +140,7 @@ _LEDGERS = _Statement(
     LEDGER_COLUMNS,
     _or_change("scope, subject, agent, per, began_at", ", ".join(LEDGER_COLUMNS.split(", ")[6:])),
 )
-_TAKEN = "requests, input_tokens, output_tokens, cost, ms"
+_TAKEN = "requests, input_tokens, output_tokens, cost, ms, unpriced, estimated"
 _USAGE = _Statement(
     "usage", f"tenant, agent, model, {_TAKEN}", _or_add("tenant, agent, model", _TAKEN, "usage")
 )
@@ -146,6 +148,20 @@ _USAGE_HOURS = _Statement(
     "usage_hours",
     f"tenant, agent, model, hour, {_TAKEN}",
     _or_add("tenant, hour, agent, model", _TAKEN, "usage_hours"),
+)
+
+_NOT_HELD = (
+    "DELETE FROM slots WHERE (correlation, agent, seq) IN (SELECT column1, column2, column3 FROM (VALUES {}))"
+)
+_HELD_MOST = 32
+"""Of one statement: it looks for each correlation with each agent with each seq."""
+_NOT_HIDDEN = "DELETE FROM hidden WHERE seq IN (SELECT value FROM json_each(?))"
+_VISIBLE = (
+    "UPDATE artifacts SET visibility = one.value ->> 1, visible_to = one.value ->> 2, was_hidden = one.value ->> 3 "
+    "FROM json_each(?) AS one WHERE artifacts.seq = one.value ->> 0"
+)
+_UNPOOLED = (
+    "DELETE FROM pools INDEXED BY pools_by_agent WHERE agent = ? AND seq IN (SELECT value FROM json_each(?))"
 )
 
 EMPTIED = (
@@ -173,11 +189,9 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
         state.consumptions,
         lambda one: (one.artifact_seq, id_bytes(one.run_id), one.tenant, one.consumer, one.consumed_at),
     )
-    for correlation_id, agent, seq in state.held_removed:
-        connection.execute(
-            "DELETE FROM slots WHERE correlation = ? AND agent = ? AND seq = ?",
-            (id_bytes(correlation_id), agent, seq),
-        )
+    for chunk in _chunks(state.held_removed, _HELD_MOST):
+        keys = [value for one, agent, seq in chunk for value in (id_bytes(one), agent, seq)]
+        connection.execute(_NOT_HELD.format(", ".join(["(?, ?, ?)"] * len(chunk))), keys)
     _rows(
         connection,
         _SLOTS,
@@ -242,22 +256,19 @@ def _apply_accounts(connection: sqlite3.Connection, accounts: Accounts) -> None:
 def _apply_waiting(connection: sqlite3.Connection, state: State) -> None:
     """What waits outside of the queue: hidden artifacts, and pools."""
     _rows(connection, _HIDDEN, list(state.newly_hidden.values()), hidden_row)
-    for seq, artifact in state.revealed.items():
-        connection.execute("DELETE FROM hidden WHERE seq = ?", (seq,))
-        if artifact is not None:
-            connection.execute(
-                "UPDATE artifacts SET visibility = ?, visible_to = ?, was_hidden = ? WHERE seq = ?",
-                (
-                    artifact.visibility.kind,
-                    visibility_to_json(artifact.visibility),
-                    artifact.was_hidden,
-                    seq,
-                ),
-            )
-    for one in state.unpooled:
-        connection.execute(
-            "DELETE FROM pools WHERE tenant = ? AND agent = ? AND key = ? AND type = ? AND seq = ?", one[:5]
-        )
+    if state.revealed:
+        connection.execute(_NOT_HIDDEN, (orjson.dumps(list(state.revealed)).decode(),))
+        visible = [
+            (one.seq, one.visibility.kind, visibility_to_json(one.visibility), one.was_hidden)
+            for one in state.revealed.values()
+            if one is not None
+        ]
+        connection.execute(_VISIBLE, (orjson.dumps(visible).decode(),))
+    unpooled: dict[str, list[int]] = {}
+    for pooled in state.unpooled:
+        unpooled.setdefault(pooled.agent, []).append(pooled.seq)
+    for agent, seqs in unpooled.items():
+        connection.execute(_UNPOOLED, (agent, orjson.dumps(seqs).decode()))
     _rows(connection, _POOLS, list(state.pooled.values()), pooled_row)
 
 

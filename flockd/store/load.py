@@ -8,30 +8,26 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flockd.domain.correlation import BATCHES, Correlation
-from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import id_bytes, id_text
 from flockd.domain.run import Run, WaitReason
 from flockd.store.cache import Cache
 from flockd.store.command import DUE_PAGE, Needs, OpenPage
 from flockd.store.load_accounts import load_calls, load_ledgers, load_lost_calls
-from flockd.store.records import Held, KeyRecord, Pooled, PoolKey
+from flockd.store.load_waiting import ALL_OF, load_hidden, load_more_of_pools, load_pools
+from flockd.store.records import Held, KeyRecord, PoolKey
 from flockd.store.rows import (
     BATCH_COLUMNS,
     CORRELATION_COLUMNS,
     HELD_COLUMNS,
-    HIDDEN_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
-    POOL_COLUMNS,
     QUESTION_COLUMNS,
     RUN_COLUMNS,
     TIMER_COLUMNS,
     Row,
     batch_from,
     correlation_from,
-    hidden_from,
     item_from,
-    pooled_from,
     question_from,
     run_from,
     timer_from,
@@ -40,13 +36,6 @@ from flockd.store.state import State
 
 _IN_MOST = 16_384
 """Values of one IN: the largest power of two below it."""
-
-
-_ALL_OF = (
-    "correlation IN (SELECT ?1 UNION ALL "
-    "SELECT correlation FROM batch_items WHERE batch = ?1 AND state = 'running')"
-)
-"""Of a correlation, or of the items of a batch that are in flight."""
 
 
 class _Wanted:
@@ -66,20 +55,29 @@ class _Wanted:
         self.calls_of: dict[str, None] = {}
         self.calls: dict[str, None] = {}
         self.lost_calls = False
-        for need in needs:
-            self.correlations.update(dict.fromkeys(need.correlations))
-            self.runs.update(dict.fromkeys(need.runs))
-            self.keys.update(dict.fromkeys(need.keys))
-            self.questions.update(dict.fromkeys(need.questions))
-            self.timers.update(dict.fromkeys(need.timers))
-            self.open_runs_of.update(dict.fromkeys(need.open_runs_of))
-            self.hidden.update(dict.fromkeys(need.hidden))
-            self.pools.update(need.pools)
-            self.due_before += [] if need.due_before is None else [need.due_before]
-            self.open_pages += [] if need.open_page is None else [need.open_page]
-            self.calls_of.update(dict.fromkeys(need.calls_of))
-            self.calls.update(dict.fromkeys(need.calls))
-            self.lost_calls = self.lost_calls or need.lost_calls
+        for need in needs:  # most name a correlation and a run, and nothing else
+            self.correlations |= dict.fromkeys(need.correlations)
+            self.runs |= dict.fromkeys(need.runs)
+            if need.keys:
+                self.keys |= dict.fromkeys(need.keys)
+            if need.pools:
+                self.pools.update(need.pools)
+            if need.calls_of or need.calls:
+                self.calls_of |= dict.fromkeys(need.calls_of)
+                self.calls |= dict.fromkeys(need.calls)
+            if need.questions:
+                self.questions |= dict.fromkeys(need.questions)
+            if need.timers:
+                self.timers |= dict.fromkeys(need.timers)
+            if need.hidden:
+                self.hidden |= dict.fromkeys(need.hidden)
+            if need.open_runs_of:
+                self.open_runs_of |= dict.fromkeys(need.open_runs_of)
+            if need.due_before is not None:
+                self.due_before.append(need.due_before)
+            if need.open_page is not None:
+                self.open_pages.append(need.open_page)
+            self.lost_calls |= need.lost_calls
 
 
 def load(connection: sqlite3.Connection, cache: Cache, state: State, needs: Iterable[Needs]) -> None:
@@ -143,72 +141,22 @@ def _load_runs(connection: sqlite3.Connection, cache: Cache, state: State, wante
 
 def _load_waiting(connection: sqlite3.Connection, state: State, wanted: _Wanted) -> None:
     """What waits outside of the queue, hidden or in pools, and the names of its correlations."""
-    hidden = [
-        hidden_from(row)
-        for row in _where_in(
-            connection, f"SELECT {HIDDEN_COLUMNS} FROM hidden WHERE seq IN", list(wanted.hidden)
-        )
-    ]
-    pooled: list[Pooled] = []
-    for correlation_id in wanted.open_runs_of:
-        parameters = (id_bytes(correlation_id),)
-        pooled += _pooled_where(connection, f"INDEXED BY pools_by_correlation WHERE {_ALL_OF}", parameters)
-        hidden += map(
-            hidden_from,
-            connection.execute(
-                f"SELECT {HIDDEN_COLUMNS} FROM hidden INDEXED BY hidden_by_correlation WHERE {_ALL_OF}",
-                parameters,
-            ),
-        )
-    for moment in wanted.due_before:
-        pooled += _due_in_pools(connection, moment)
-    for one in hidden:
-        state.hidden[one.seq] = one
-        wanted.correlations[one.correlation_id] = None
-    _load_pools(connection, state, wanted.pools, pooled, max(wanted.due_before, default=None))
+    load_hidden(connection, state, wanted.hidden, wanted.open_runs_of)
+    load_pools(connection, state, wanted.pools, wanted.open_runs_of, wanted.due_before)
+    wanted.correlations.update(dict.fromkeys(one.correlation_id for one in state.hidden.values()))
     wanted.correlations.update(
         dict.fromkeys(one.correlation_id for pool in state.pools.values() for one in pool)
     )
-
-
-def _load_pools(
-    connection: sqlite3.Connection,
-    state: State,
-    wanted: Counter[PoolKey],
-    pooled: list[Pooled],
-    due_before: int | None,
-) -> None:
-    """What so many runs may take of pools, beside what is in hand: others of the group may take just that away."""
-    in_hand = Counter((one.pool, one.type) for one in set(pooled))
-    for pool, count in wanted.items():
-        agent = state.agents[pool.agent]
-        where = "WHERE tenant = ? AND agent = ? AND key = ?"
-        if isinstance(agent.subscription.gathering, BatchSpec):
-            pooled += _pooled_where(connection, where, pool)
-            continue
-        for name, needed in agent.subscription.needed.items():
-            oldest = f"{where} AND type = ? AND due_at > ? ORDER BY seq LIMIT ?"
-            for after in {0, due_before or 0}:
-                limit = needed * count + in_hand[pool, name]
-                pooled += _pooled_where(connection, oldest, (*pool, name, after, limit))
-    for one in sorted(set(pooled), key=_seq_of):
-        state.pools.setdefault(one.pool, []).append(one)
 
 
 def fetch_pools(
     connection: sqlite3.Connection, cache: Cache, state: State, pools: tuple[PoolKey, ...]
 ) -> None:
     """Load what pools hold in the middle of a group; what the group has done to them stands."""
-    for pool in pools:
-        before = state.pools.pop(pool, [])
-        in_hand = [*before, *(one for one in state.unpooled if one.pool == pool)]
-        _load_pools(connection, state, Counter([pool]), in_hand, None)
-        gone = {one.seq for one in (*before, *state.unpooled)}
-        loaded = [one for one in state.pools.pop(pool, []) if one.seq not in gone]
-        state.pools[pool] = sorted([*before, *loaded], key=_seq_of)
-        missing = {one.correlation_id for one in loaded} - state.correlations.keys()
-        _load_correlations(connection, cache, state, missing)
-        _load_batches(connection, cache, state, [state.correlations[one] for one in missing])
+    found = load_more_of_pools(connection, state, pools)
+    missing = {one.correlation_id for one in found} - state.correlations.keys()
+    _load_correlations(connection, cache, state, missing)
+    _load_batches(connection, cache, state, [state.correlations[one] for one in missing])
 
 
 def _load_correlations(
@@ -225,20 +173,6 @@ def _load_correlations(
         )
     for held in state.held.values():
         held.sort(key=_seq_of)
-
-
-def _pooled_where(connection: sqlite3.Connection, where: str, parameters: Sequence[Any]) -> list[Pooled]:
-    return list(map(pooled_from, connection.execute(f"SELECT {POOL_COLUMNS} FROM pools {where}", parameters)))
-
-
-def _due_in_pools(connection: sqlite3.Connection, moment: int) -> list[Pooled]:
-    """What has waited for its whole time; of a batch all that waits with it."""
-    due = _pooled_where(
-        connection, "INDEXED BY pools_due WHERE due_at <= ? ORDER BY due_at LIMIT ?", (moment, DUE_PAGE)
-    )
-    for pool in {one.pool for one in due if one.is_batch}:
-        due += _pooled_where(connection, "WHERE tenant = ? AND agent = ? AND key = ?", pool)
-    return due
 
 
 def _load_open_questions(connection: sqlite3.Connection, state: State) -> None:
@@ -286,7 +220,7 @@ def _load_batches(
                 state.failed_items.add((one.batch_id, one.batch_item))
 
 
-def _seq_of(held: Held | Pooled) -> int:
+def _seq_of(held: Held) -> int:
     return held.seq
 
 
@@ -295,7 +229,7 @@ def _open_runs_of(connection: sqlite3.Connection, correlation_id: str) -> list[R
         run_from(row)
         for row in connection.execute(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE tenant = (SELECT tenant FROM correlations WHERE id = ?1) "
-            f"AND {_ALL_OF} "
+            f"AND {ALL_OF} "
             "AND state IN ('ready', 'running', 'waiting')",
             (id_bytes(correlation_id),),
         )

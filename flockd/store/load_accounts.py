@@ -22,9 +22,13 @@ _NO_MOMENT = 2**63 - 1
 _SPENT = "ifnull(sum(requests), 0), ifnull(sum(input_tokens + output_tokens), 0), ifnull(sum(cost), 0)"
 _HELD = "ifnull(sum(input_most + output_most), 0), ifnull(sum(cost_most), 0)"
 
+_ON_BOARD = "EXISTS (SELECT 1 FROM runs WHERE id = calls.run)"
+"""Of a call: a reset has not taken its run away."""
+
 _OF_THEM = {
     Scope.run: "(tenant, correlation) IN (SELECT tenant, correlation FROM runs WHERE id = ?1) AND run = ?1",
-    Scope.correlation: "tenant = (SELECT tenant FROM correlations WHERE id = ?1) AND correlation = ?1",
+    Scope.correlation: "tenant = (SELECT tenant FROM correlations WHERE id = ?1) AND correlation = ?1 AND "
+    + _ON_BOARD,
     Scope.agent: "tenant IN (WITH RECURSIVE tenants (name) AS (SELECT min(tenant) FROM usage UNION ALL "
     "SELECT (SELECT min(tenant) FROM usage WHERE tenant > name) FROM tenants WHERE name IS NOT NULL) "
     "SELECT name FROM tenants) AND agent = ?1",
@@ -63,7 +67,7 @@ def load_ledgers(connection: sqlite3.Connection, cache: Cache, state: State, cal
         for run in map(state.runs.get, calls_of)
         if run is not None
         for _, key in budgets.ledgers(
-            Call("", run.id, run.correlation_id, run.agent, run.tenant, "", Most(0, 0, 0), state.now)
+            Call("", run.id, run.correlation_id, run.agent, run.tenant, "", Most(0, 0, 0), state.clock)
         )
     ]
     wanted = dict.fromkeys(
@@ -114,6 +118,8 @@ def ledger_sum(key: LedgerKey) -> tuple[str, Row]:
     else:
         spent = f"usage WHERE {whose}"
     held = f"requests IS NULL AND {key.scope} = ?1 AND {within}{of_agent}"
+    if key.scope in OF_THE_BOARD:
+        held += f" AND {_ON_BOARD}"
     return (
         f"SELECT * FROM (SELECT {_SPENT} FROM {spent}), "
         f"(SELECT count(*), {_HELD} FROM calls INDEXED BY calls_open WHERE {held})",

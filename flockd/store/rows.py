@@ -227,8 +227,9 @@ def call_from(row: Row) -> Call:
         model=row[5],
         began_at=row[6],
         most=Most(row[7], row[8], row[9]),
-        taken=None if row[10] is None else Usage(*row[10:15]),
-        estimated=bool(row[15]),
+        taken=None
+        if row[10] is None
+        else Usage(*row[10:15])._replace(unpriced=row[10] * (row[9] is None), estimated=row[10] * row[15]),
     )
 
 
@@ -421,6 +422,7 @@ def hidden_row(hidden: Hidden) -> Row:
 
 
 def call_row(call: Call) -> Row:
+    taken = call.taken
     return (
         id_bytes(call.id),
         call.tenant,
@@ -430,8 +432,8 @@ def call_row(call: Call) -> Row:
         call.model,
         call.began_at,
         *call.most,
-        *(call.taken or (None,) * len(Usage._fields)),
-        call.estimated,
+        *((None,) * 5 if taken is None else taken[:5]),
+        taken is not None and taken.estimated > 0,
     )
 
 

@@ -25,6 +25,7 @@ from flockd.domain.run import OPEN, SUSPECT_CRASHES, TRANSITIONS, Run, RunState,
 from flockd.domain.timer import TimerProgress
 from flockd.store.accounts import Accounts
 from flockd.store.occupancy import Limits, Occupancy
+from flockd.store.pool import Pool
 from flockd.store.records import Consumption, Held, Hidden, KeyRecord, Pooled, PoolKey, Step
 
 OnDeath = Callable[[Run], "tuple[Draft, tuple[Agent, ...]] | None"]
@@ -80,8 +81,11 @@ class State:
         self.keys: dict[bytes, KeyRecord] = {}
         self.hidden: dict[int, Hidden] = {}
         """By the seq of the artifact."""
-        self.pools: dict[PoolKey, list[Pooled]] = {}
-        """What each holds, by seq."""
+        self.pools: dict[PoolKey, Pool] = {}
+        self.due_in_pools: list[Pooled] = []
+        """A page of what has waited for its whole time; of a batch, all that waits with it is loaded."""
+        self.more_is_due = False
+        """There is more than that page."""
         self.questions: dict[str, Question] = {}
         self.asked: dict[str, Question] = {}
         """By run: the only one that may be open."""
@@ -167,6 +171,7 @@ class State:
             self.consumptions,
             self.steps,
             self.unpooled,
+            self.due_in_pools,
             self.held_removed,
             self.readied,
             self.exhausted,
@@ -191,12 +196,15 @@ class State:
         place: Reserved | None = None,
     ) -> int:
         """Append one fact of a correlation to the log, or put it into its reserved place; returns its seq."""
-        place = place or self.reserve()
-        seq = place.seq
+        if place is None:
+            seq, nth = self.next_seq, len(self.events)
+            self.next_seq += 1
+        else:
+            seq, nth = place
         correlation.last_activity_at = self.now
         self.changed_correlations[correlation.id] = correlation
         self.events.insert(
-            place.nth,
+            nth,
             Event(
                 seq,
                 kind,
@@ -473,7 +481,9 @@ class State:
 
     def pool(self, one: Pooled) -> None:
         """Hold an artifact; its correlation is open as long as it is held."""
-        self.pools.setdefault(one.pool, []).append(one)
+        if one.pool not in self.pools:
+            self.pools[one.pool] = Pool()
+        self.pools[one.pool].add(one)
         self.pooled[one.pool, one.seq] = one
         self._hold_open(one, +1)
         self.next_due = one.due_at if self.next_due is None else min(self.next_due, one.due_at)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from flockd.store.accounts import OF_THE_BOARD
 from flockd.store.check import Check
 
-_TAKEN = "sum(requests), sum(input_tokens), sum(output_tokens), sum(cost), sum(ms)"
+_COLUMNS = ("requests", "input_tokens", "output_tokens", "cost", "ms", "unpriced", "estimated")
+_TAKEN = (
+    "sum(requests), sum(input_tokens), sum(output_tokens), sum(cost), sum(ms), "
+    "sum(requests * (cost_most IS NULL)), sum(requests * estimated)"
+)
+"""The same of calls."""
+_ON_BOARD = "run IN (SELECT id FROM runs)"
+"""Of a call: a reset has not taken its run away, so it counts for its run and its workflow."""
 
 
 def _resum(table: str, key: str, real_key: str, sentence: str) -> Check:
     """A table of sums against the calls that were sent."""
+    differs = " OR ".join(f"sum(sign * {column}) <> 0" for column in _COLUMNS)
     return Check(
-        f"SELECT {key} FROM (SELECT {key}, 1 AS sign, requests, input_tokens, output_tokens, cost, ms FROM {table} "
+        f"SELECT {key} FROM (SELECT {key}, 1 AS sign, {', '.join(_COLUMNS)} FROM {table} "
         f"UNION ALL SELECT {real_key}, -1, {_TAKEN} FROM calls WHERE requests > 0 GROUP BY {real_key}) "
-        f"GROUP BY {key} HAVING sum(sign * requests) <> 0 OR sum(sign * input_tokens) <> 0 "
-        "OR sum(sign * output_tokens) <> 0 OR sum(sign * cost) <> 0 OR sum(sign * ms) <> 0",
+        f"GROUP BY {key} HAVING {differs}",
         sentence,
     )
 
@@ -22,13 +30,15 @@ def _usage_of(table: str, column: str, noun: str) -> Check:
     """What its calls took, on each row of `table`, which a column of the calls names."""
     return Check(
         f"SELECT t.id, t.usage, c.usage FROM {table} t LEFT JOIN (SELECT {column}, json_array({_TAKEN}) AS usage "
-        f"FROM calls WHERE requests > 0 GROUP BY {column}) AS c ON c.{column} = t.id WHERE t.usage IS NOT c.usage",
+        f"FROM calls WHERE requests > 0 AND {_ON_BOARD} GROUP BY {column}) AS c "
+        f"ON c.{column} = t.id WHERE t.usage IS NOT c.usage",
         noun + " {0} says that its calls took {1}, but they took {2}.",
     )
 
 
 def _ledger(scope: str, subject: str) -> Check:
     """The ledgers of a scope against the calls of their subjects, which a column names."""
+    counting = f"WHERE {_ON_BOARD} " if scope in OF_THE_BOARD else ""
     return Check(
         "SELECT scope, subject, began_at, told, real FROM (SELECT l.scope, l.subject, l.began_at, "
         "json_array(spent_requests, spent_tokens, spent_cost, reserved_requests, reserved_tokens, reserved_cost) "
@@ -36,7 +46,8 @@ def _ledger(scope: str, subject: str) -> Check:
         "ifnull(sum(cost), 0), count(c.id) FILTER (WHERE requests IS NULL), "
         "ifnull(sum(input_most + output_most) FILTER (WHERE requests IS NULL), 0), "
         "ifnull(sum(cost_most) FILTER (WHERE requests IS NULL), 0)) AS real "
-        f"FROM ledgers l LEFT JOIN (SELECT * FROM calls LIMIT -1) AS c "  # a copy, which SQLite gives an index
+        # a copy, which SQLite gives an index:
+        f"FROM ledgers l LEFT JOIN (SELECT * FROM calls {counting}LIMIT -1) AS c "
         f"ON c.{subject} = l.subject AND (l.agent = '' OR c.agent = l.agent) "
         "AND c.began_at >= l.began_at AND (l.ends_at IS NULL OR c.began_at < l.ends_at) "
         f"WHERE l.scope = '{scope}' GROUP BY l.scope, l.subject, l.agent, l.per, l.began_at) WHERE told <> real",

@@ -48,7 +48,14 @@ class Calls:
         """See `flockd.engines.memory.Memory.begin_call`."""
         run = self._run
         call = Call(
-            new_id(), run.id, run.correlation_id, run.agent, run.tenant, model, most, began_at=self._clock()
+            new_id(),
+            run.id,
+            run.correlation_id,
+            run.agent,
+            run.tenant,
+            model,
+            most.plausible,
+            began_at=self._clock(),
         )
         is_reserved = bool(self._board.budgets.counting(run.agent, run.tenant))
         self._open[call.id] = _Open(call, is_reserved)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from flockd.board.board import Board
 from flockd.domain.question import Question, QuestionState
+from flockd.domain.retry import NonRetryableError
 from flockd.domain.usage import Most, Usage
 from flockd.engines.memory import Asked, RunSuperseded
 from flockd.errors import Unavailable
@@ -16,6 +17,10 @@ _STORE_RETRY_SECONDS = 0.5
 """How long what could not be stored waits before it is tried again."""
 _NAME_CHARACTERS = 200
 _TEXT_CHARACTERS = 10_000
+
+
+class StepTooLarge(NonRetryableError, ValueError):
+    """What a step returned cannot be kept: another attempt would do the step again, and could not keep it either."""
 
 
 class RunMemory:
@@ -72,7 +77,7 @@ class RunMemory:
 
     def _check_size(self, name: str, value: bytes) -> None:
         if len(value) > self._value_bytes:
-            raise ValueError(
+            raise StepTooLarge(
                 f"the step {name!r} returned {len(value)} bytes; limits.output_bytes is {self._value_bytes}"
             )
 

@@ -15,7 +15,7 @@ from flockd.board.outcome import Fail, Finish, Return
 from flockd.domain.agent import Agent
 from flockd.domain.artifact import Artifact
 from flockd.domain.predicate import compile_where
-from flockd.domain.retry import delay_seconds
+from flockd.domain.retry import NEVER, delay_seconds, first_pause_seconds, kinds_of, meant
 from flockd.domain.visibility import may_see
 from flockd.engines.base import Context, Engine, Scope
 from flockd.engines.outside import Outside
@@ -113,13 +113,13 @@ class Runner:
         if isinstance(error, asyncio.CancelledError):
             return self._failure(work, "AGENT_FAILED", "It cancelled itself.")
         if isinstance(error, AgentFailed):
-            return self._failure(work, error.code, error.message)
+            return self._failure(work, error.code, error.message, kinds=kinds_of(error))
         if isinstance(error, BudgetExceeded):
             return self._failure(work, error.code, error.message, final=True)
         run = work.run
         log.warning("agent %s failed (run %s, attempt %d)", run.agent, run.id, run.attempt, exc_info=error)
-        kinds = [cls.__name__ for cls in type(error).__mro__]
-        return self._failure(work, "AGENT_FAILED", _told(error), kinds=kinds)
+        error = meant(error)
+        return self._failure(work, "AGENT_FAILED", _told(error), kinds=kinds_of(error))
 
     def _return(self, work: Work) -> Return:
         run = work.run
@@ -147,13 +147,14 @@ class Runner:
         final: bool = False,
         kinds: Sequence[str] = (),
     ) -> Fail:
-        """`kinds`: what the failure is called in the agent's `backoff`, the most particular first."""
+        """`kinds`: what the failure is called in the agent's `backoff`, the most particular first. `final`: whatever
+        that says.
+        """
         run, agent = work.run, work.agent
         failures = run.attempt - run.first_attempt + 1
-        base = next(
-            (agent.backoff[kind] for kind in (*kinds, "*") if kind in agent.backoff), self._retry_base
-        )
-        delay = delay_seconds(failures, base, max(base, self._retry_max))
+        base = first_pause_seconds(kinds, agent.backoff, self._retry_base)
+        final = final or base == NEVER
+        delay = 0.0 if final else delay_seconds(failures, base, max(base, self._retry_max))
         return Fail(
             run.id,
             run.correlation_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -19,8 +19,9 @@ from .conftest import Api
 
 MOST = Most(100, 50, NANOS_PER_USD // 100)
 TOOK = Usage(1, 60, 20, NANOS_PER_USD // 200, 250)
-TWICE = {"requests": 2, "input_tokens": 120, "output_tokens": 40, "cost_usd": 0.01, "seconds": 0.5}
-ONCE = {"requests": 1, "input_tokens": 60, "output_tokens": 20, "cost_usd": 0.005, "seconds": 0.25}
+KNOWN = {"unpriced_requests": 0, "estimated_requests": 0}
+TWICE = {"requests": 2, "input_tokens": 120, "output_tokens": 40, "cost_usd": 0.01, "seconds": 0.5, **KNOWN}
+ONCE = {"requests": 1, "input_tokens": 60, "output_tokens": 20, "cost_usd": 0.005, "seconds": 0.25, **KNOWN}
 NOTHING = dict.fromkeys(TWICE, 0)
 
 
@@ -32,6 +33,9 @@ class Question(BaseModel):
     """One after the other."""
     together: int = 0
     """Calls that are open at once."""
+    cut: int = 0
+    """Calls of which nobody knows what they took."""
+    priced: bool = True
 
 
 class Reply(BaseModel):
@@ -46,11 +50,14 @@ def make_flock() -> Flock:
     flock = Flock(name="usage-tests")
 
     async def think(question: Question, ctx: Context) -> None:
+        most = MOST if question.priced else MOST._replace(cost=None)
         for _ in range(question.together):
-            await ctx.memory.begin_call(question.model, MOST)
+            await ctx.memory.begin_call(question.model, most)
+        for _ in range(question.cut):
+            await ctx.memory.end_call(await ctx.memory.begin_call(question.model, most), None)
         for _ in range(question.calls):
-            call = await ctx.memory.begin_call(question.model, MOST)
-            await ctx.memory.end_call(call, TOOK)
+            call = await ctx.memory.begin_call(question.model, most)
+            await ctx.memory.end_call(call, TOOK if question.priced else TOOK._replace(cost=0))
 
     @flock.agent
     async def thinker(question: Question, ctx: Context) -> Reply:
@@ -103,10 +110,12 @@ async def test_usage_is_summed_and_filtered(api: Api) -> None:
     first = await ask(api)
     await ask(api)
     assert await usage(api) == {
-        "totals": {"requests": 4, "input_tokens": 240, "output_tokens": 80, "cost_usd": 0.02, "seconds": 1.0},
+        "totals": {
+            "requests": 4, "input_tokens": 240, "output_tokens": 80, "cost_usd": 0.02, "seconds": 1.0, **KNOWN
+        },
         "by_agent": {"echo": TWICE, "thinker": TWICE},
         "by_model": {"m": TWICE, "small": TWICE},
-    }
+    }  # fmt: skip
     assert await usage(api, "agent=Thinker") == {
         "totals": TWICE, "by_agent": {"thinker": TWICE}, "by_model": {"m": TWICE},
     }  # fmt: skip
@@ -118,6 +127,35 @@ async def test_usage_is_summed_and_filtered(api: Api) -> None:
     assert (await usage(api, "from=2120-01-01"))["totals"] == NOTHING
     assert (await usage(api, "to=2020-01-01T00:30:00Z"))["totals"] == NOTHING
     assert (await usage(api, "from=2120-01-01&to=2020-01-01"))["totals"] == NOTHING
+
+
+async def test_sums_say_of_how_many_requests_nobody_knows_the_price_or_what_they_took(
+    aiohttp_client: AiohttpClient, config: Config
+) -> None:
+    api = await budgeted(aiohttp_client, config)
+    answer = await ask(api, cut=1)
+    await ask(api, model="n", calls=2, priced=False)
+    found = await usage(api)
+    doubts = {"unpriced_requests": 2, "estimated_requests": 1}
+    assert found["totals"].items() >= {"requests": 6, "cost_usd": 0.025, **doubts}.items()
+    assert found["by_agent"]["thinker"].items() >= {"requests": 4, **doubts}.items()
+    assert found["by_agent"]["echo"].items() >= {"requests": 2, **KNOWN}.items()
+    assert found["by_model"]["m"].items() >= {"unpriced_requests": 0, "estimated_requests": 1}.items()
+    assert found["by_model"]["n"].items() >= {"cost_usd": 0.0, "unpriced_requests": 2}.items()
+    correlation = answer["correlation_id"]
+    of_it = {"requests": 3, "unpriced_requests": 0, "estimated_requests": 1}
+    assert (await usage(api, f"correlation_id={correlation}"))["totals"].items() >= of_it.items()
+    status = (await api.get(f"/api/v1/correlations/{correlation}/status")).ok()
+    assert status["usage"].items() >= of_it.items()
+    (run,) = (await api.get(f"/api/v1/runs?correlation_id={correlation}&agent=thinker")).ok()["runs"]
+    run = (await api.get(f"/api/v1/runs/{run['id']}")).ok()
+    assert run["usage"].items() >= {"requests": 2, "estimated_requests": 1}.items()
+    text = (await api.get("/metrics")).body.decode()
+    for line in (
+        'flockd_llm_unpriced_requests_total{model="n"} 2.0',
+        'flockd_llm_estimated_requests_total{model="m"} 1.0',
+    ):
+        assert re.search(rf"^{re.escape(line)}$", text, re.MULTILINE), line
 
 
 @pytest.mark.parametrize("query", ["agents=thinker", "from=yesterday", "correlation_id=7", "limit=1"])
@@ -167,7 +205,7 @@ async def test_a_direct_run_past_its_budget_is_a_429(api: Api) -> None:
     )
     details = problem["details"]
     assert (details["budget"]["scope"], details["budget"]["spent"]) == ("run", 3)
-    assert "Retry-After" not in answer.headers
+    assert answer.headers["Retry-After"] == "3600", "only a larger budget helps"
     run = (await api.get(f"/api/v1/runs/{details['run_id']}")).ok()
     assert (run["state"], run["error"]["code"], run["usage"]["requests"]) == ("dead", "BUDGET_EXCEEDED", 3)
     again = await api.post("/api/v1/agents/thinker/run", body)
@@ -176,25 +214,22 @@ async def test_a_direct_run_past_its_budget_is_a_429(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "waits"),
+    ("budget", "seconds"),
     [
-        (
-            {"scope": "agent", "tokens": 149, "per": "hour"},
-            False,
-        ),  # the call will not fit in the next hour, either
-        ({"scope": "agent", "tokens": 150}, False),  # nothing is left, for ever
-        ({"scope": "agent", "tokens": 150, "per": "hour"}, True),
+        ({"scope": "agent", "tokens": 149, "per": "day"}, [3600]),  # it will not fit tomorrow, either
+        ({"scope": "agent", "tokens": 150}, [3600]),  # nothing is left, for ever
+        ({"scope": "agent", "tokens": 150, "per": "hour"}, range(1, 3601)),
     ],
 )
-async def test_retry_after_is_told_where_waiting_helps(
-    aiohttp_client: AiohttpClient, config: Config, budget: dict[str, Any], waits: bool
+async def test_every_refusal_says_when_to_come_back(
+    aiohttp_client: AiohttpClient, config: Config, budget: dict[str, Any], seconds: Sequence[int]
 ) -> None:
     api = await budgeted(aiohttp_client, config, budget)
     answer = await api.post(
         "/api/v1/agents/thinker/run", {"inputs": [{"type": "Question", "payload": {"calls": 2}}]}
     )
     answer.problem(429, "BUDGET_EXCEEDED")
-    assert ("Retry-After" in answer.headers) is waits
+    assert int(answer.headers["Retry-After"]) in seconds
 
 
 async def test_a_client_comes_back_soon_where_only_open_calls_leave_no_room(

@@ -28,7 +28,7 @@ DAY = 86_400_000
 CENT = NANOS_PER_USD // 100
 MOST = Most(100, 50, CENT)
 TOOK = Usage(1, 60, 20, CENT // 2, 300)
-CHARGED = Usage(1, 100, 50, CENT)
+CHARGED = Usage(1, 100, 50, CENT, estimated=1)
 """What a call is charged of which nobody knows what it took; its milliseconds aside."""
 
 
@@ -125,6 +125,7 @@ async def test_what_a_call_took_is_in_every_sum(rigs: Rigs) -> None:
     )
     assert orjson.loads(orjson.dumps((await the_run(rig)).document()["usage"])) == {
         "requests": 1, "input_tokens": 60, "output_tokens": 20, "cost_usd": 0.005, "seconds": 0.3,
+        "unpriced_requests": 0, "estimated_requests": 0,
     }  # fmt: skip
 
 
@@ -245,7 +246,7 @@ async def test_a_model_of_unknown_price_may_be_bounded_otherwise(rigs: Rigs) -> 
     rig = await board(rigs, think, rule(Scope.agent, tokens=1000))
     await rig.publish("A")
     await ended(rig, 1)
-    assert (await total(rig))[:4] == (1, 100, 50, 0)
+    assert await total(rig) == Usage(1, 100, 50, 0, unpriced=1, estimated=1)
 
 
 async def test_every_budget_counts_and_the_first_that_is_spent_refuses(rigs: Rigs) -> None:
@@ -573,6 +574,76 @@ async def test_a_reset_gives_no_money_back(rigs: Rigs) -> None:
     await rig.event("budget.exceeded")
 
 
+@pytest.mark.parametrize("cuts", [False, True])
+async def test_a_workflow_of_the_same_id_after_a_reset_is_another_one(rigs: Rigs, cuts: bool) -> None:
+    """What its namesake took does not count for it, whether that was over before or after it began."""
+    waits, ended_late = asyncio.Event(), asyncio.Event()
+
+    async def think(context: Context) -> None:
+        call = await context.memory.begin_call("m", MOST)
+        if cuts and context.inputs[0].payload == b'{"n":1}':
+            waits.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await again
+                await context.memory.end_call(call, TOOK)
+                ended_late.set()
+        await context.memory.end_call(call, TOOK)
+
+    rules = rule(Scope.correlation, 1), rule(Scope.tenant, 10)
+    rig = await board(rigs, think, *rules)
+    again = asyncio.get_running_loop().create_future()
+    published = await rig.publish("A", 1)
+    await (waits.wait() if cuts else ended(rig, 1))
+    await rig.board.reset()
+    await rig.publish("A", 2, correlation_id=published.correlation_id)
+    again.set_result(None)
+    await (ended_late.wait() if cuts else ended(rig, 2))
+    await rig.event("run.completed" if cuts else "correlation.completed")
+    await idle(rig)
+    assert rig.data("budget.exceeded") == []
+    correlation = await rig.reads.correlation(published.correlation_id)
+    assert correlation is not None and correlation.usage == TOOK
+    assert (await ledger(rig, rules[0], published.correlation_id)).spent.requests == 1
+    assert (await ledger(rig, rules[1], "default")).spent.requests == 2
+    assert (await total(rig, correlation_id=published.correlation_id)).requests == 2
+    assert rig.verify() == []
+
+
+async def test_a_window_is_of_the_wall_clock_though_that_is_set_back(rigs: Rigs) -> None:
+    """The log's moments never go back; budgets would wait for days until it comes round again."""
+    daily = rule(Scope.agent, 1, per="day")
+    rig = await board(rigs, one_call, daily)
+    rig.clock.advance(2 * 86_400)
+    await rig.publish("A")
+    await ended(rig, 1)
+    rig.clock.advance(-2 * 86_400)
+    await rig.publish("A")
+    await ended(rig, 2)
+    assert rig.data("budget.exceeded") == []
+    for moment in (BEGIN, BEGIN + 2 * DAY):
+        assert (await ledger(rig, daily, "a", moment)).spent.requests == 1
+    await rig.publish("A")
+    await ended(rig, 3)
+    assert [data["window_ends_at"] for data in rig.data("budget.exceeded")] == ["2026-11-22T00:00:00.000Z"]
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_what_no_call_can_take_does_not_overflow(rigs: Rigs, name: str) -> None:
+    async def think(context: Context) -> None:
+        for taken in (None, TOOK, None):
+            call = await context.memory.begin_call("m", Most(2**63, 10**30, 10**300))
+            await context.memory.end_call(call, taken)
+
+    rig = await board(rigs, think, rule(Scope.agent, 100, name=name))
+    await rig.publish("A")
+    await ended(rig, 1)
+    assert (await the_run(rig)).state == "completed"
+    assert (await total(rig)).requests == 3
+    assert rig.verify() == []
+
+
 async def test_ledgers_of_what_is_over_are_forgotten(rigs: Rigs) -> None:
     rules = (
         rule(Scope.agent, 9, per="hour"),
@@ -633,6 +704,17 @@ async def test_an_answer_that_is_too_large_to_keep_is_paid_for(rigs: Rigs) -> No
     await rig.publish("A")
     await ended(rig, 1)
     assert await total(rig) == TOOK
+
+
+async def test_an_engine_does_not_say_what_is_unpriced_or_estimated(rigs: Rigs) -> None:
+    async def think(context: Context) -> None:
+        call = await context.memory.begin_call("m", MOST)
+        await context.memory.end_call(call, TOOK._replace(unpriced=1, estimated=1))
+
+    rig = await board(rigs, think, OF_A)
+    await rig.publish("A")
+    await ended(rig, 1)
+    assert (await the_run(rig)).usage == await total(rig) == TOOK
 
 
 @pytest.mark.parametrize("absurd", [-1_000_000, 2**70, 1.5, None])

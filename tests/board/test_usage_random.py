@@ -93,6 +93,7 @@ class Record:
     began_at: int
     most: Most
     taken: Usage | None = None
+    estimated: bool = False
 
     def subject(self, scope: Scope) -> str:
         return {"run": self.run, "correlation": self.flow, "agent": self.agent, "tenant": "default"}[scope]
@@ -190,7 +191,7 @@ class Lives(RuleBasedStateMachine):
         call, record = puppet.calls.pop(pick % len(puppet.calls))
         usage = None if share is None else self.part(record.most, share)
         self.wait(puppet.do(puppet.context.memory.end_call(call, usage)))
-        record.taken = usage or self.part(record.most, 100)
+        record.taken, record.estimated = usage or self.part(record.most, 100), usage is None
 
     @staticmethod
     def part(most: Most, share: int) -> Usage:
@@ -214,7 +215,7 @@ class Lives(RuleBasedStateMachine):
         """What is open is charged the most that it may take."""
         for puppet in puppets:
             for _, record in puppet.calls:
-                record.taken = self.part(record.most, 100)
+                record.taken, record.estimated = self.part(record.most, 100), True
             puppet.calls.clear()
 
     @rule(drains=st.booleans())
@@ -289,15 +290,19 @@ class Lives(RuleBasedStateMachine):
                         map(sum, zip((0, 0, 0), *(each.amounts for each in found), strict=True))
                     )
                 assert not one.budget.requests or ledger.spent.requests <= one.budget.requests
-        sums = {one.agent: one.usage.requests for one in await self.rig.reads.usage(UsageFilter())}
+        sums = {one.agent: one.usage for one in await self.rig.reads.usage(UsageFilter())}
         taken = [record for record in self.records if record.taken is not None]
-        assert sums == {
-            name: sum(record.agent == name for record in taken) for name in {r.agent for r in taken}
-        }
+        assert sums.keys() == {record.agent for record in taken}
+        for name, took in sums.items():
+            its = [record for record in taken if record.agent == name]
+            assert (took.requests, took.unpriced, took.estimated) == (
+                len(its), sum(record.most.cost is None for record in its), sum(record.estimated for record in its)
+            )  # fmt: skip
         middle = BEGIN + 3_599_999
-        found = await self.rig.reads.usage(UsageFilter(began_from=BEGIN + 1, began_to=middle))
-        expected = sum(BEGIN + 1 <= record.began_at <= middle for record in taken)
-        assert sum(one.usage.requests for one in found) == expected
+        within = await self.rig.reads.usage(UsageFilter(began_from=BEGIN + 1, began_to=middle))
+        its = [record for record in taken if BEGIN + 1 <= record.began_at <= middle]
+        assert sum(one.usage.requests for one in within) == len(its)
+        assert sum(one.usage.estimated for one in within) == sum(record.estimated for record in its)
 
 
 TestLives = Lives.TestCase

@@ -61,10 +61,11 @@ class Script:
         mcp: Sequence[McpServer] = (),
         threads: Threads | None = None,
         tool_rounds: int = 16,
+        generation: int = 0,
     ) -> str:
         """One attempt with these tools. What it raises is what the run would fail with."""
         thinking = Thinking(tools=tools, mcp=tuple(mcp), tool_rounds=tool_rounds)
-        offered = toolset(thinking, context, threads or NoThreads())
+        offered = toolset(thinking, context, threads or NoThreads(), generation=generation)
         agent = Agent(FunctionModel(self.answer), output_type=str)
         result = await agent.run("go", toolsets=[] if offered is None else [offered])
         return result.output

@@ -4,24 +4,29 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
 from flockd.domain.rate import Rate
-from flockd.domain.usage import Usage
-from flockd.engines.llm.failures import without_secrets
+from flockd.domain.usage import Most, Usage
+from flockd.engines.confidential import without_secrets
 from flockd.engines.outside import LlmDefaults, ModelLimits, Outside
 from flockd.errors import AgentFailed, BudgetExceeded
 
 from .attempts import Kept
-from .fake_openai import LIMIT_SECONDS, Breaks, FakeOpenAI, Hangs, Line, Refuses, Says
+from .fake_openai import LIMIT_SECONDS, Breaks, FakeOpenAI, Hangs, Line, Refuses, Says, Sends
 from .verdicts import GOOD, attempt_of, reader, verdict_of, work
 
 
-async def failure(outside: Outside, kept: Kept | None = None) -> str:
+async def failing(outside: Outside, kept: Kept | None = None, **thinking: Any) -> AgentFailed:
     with pytest.raises(AgentFailed) as failed:
-        await work(reader(), attempt_of(outside, kept=kept))
-    return failed.value.message
+        await work(reader(**thinking), attempt_of(outside, kept=kept))
+    return failed.value
+
+
+async def failure(outside: Outside, kept: Kept | None = None) -> str:
+    return (await failing(outside, kept)).message
 
 
 @pytest.mark.parametrize("line", [Refuses(429), Refuses(408), Refuses(500), Refuses(503), Breaks()])
@@ -61,19 +66,57 @@ async def test_it_is_sent_again_so_often_and_no_more(
     assert len(provider.asked) == 3
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
 async def test_what_is_refused_for_good_is_told_in_the_providers_words(
     provider: FakeOpenAI, outside: Outside, status: int
 ) -> None:
     provider.script(Refuses(status, "there is no such thing"))
     kept = Kept()
-    assert await failure(outside, kept) == (
+    failed = await failing(outside, kept)
+    assert failed.message == (
         f"agent reader: openai:tiny refused the request ({status}): there is no such thing"
     )
+    assert (failed.is_final, failed.kind) == (True, f"http_{status}")
     assert len(provider.asked) == 1
     (settled,) = kept.settled
     assert settled is not None
     assert settled[:4] == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(Refuses(status) for status in (402, 408, 409, 429, 500, 503)),
+        Refuses(429, "no credit", code="insufficient_quota"),
+        Refuses(403, headers={"Retry-After": "1"}),
+        Refuses(400, headers={"x-should-retry": "true"}),
+        Breaks(),
+        Breaks(["{"]),
+        Says(GOOD, finish=None),
+        Says("{", finish="length"),
+        Sends([b'{"error": {"message": "no such model", "code": 404}}']),
+        Hangs(),
+    ],
+    ids=lambda line: f"{type(line).__name__} {getattr(line, 'status', '')}",
+)
+async def test_what_is_about_now_is_not_final(
+    provider: FakeOpenAI, defaults: LlmDefaults, line: Line
+) -> None:
+    provider.script(line)
+    async with Outside(defaults._replace(retries=0)) as outside:
+        assert not (await failing(outside, timeout_seconds=1)).is_final
+
+
+async def test_a_declaration_that_cannot_work_is_final(
+    defaults: LlmDefaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TINY_KEY", raising=False)
+    async with Outside(defaults._replace(api_key_env="TINY_KEY")) as outside:
+        failed = await failing(outside)
+    assert "TINY_KEY" in failed.message
+    assert failed.is_final
+    async with Outside(LlmDefaults()) as outside:
+        assert (await failing(outside)).is_final
 
 
 async def test_an_account_without_credit_is_not_waited_for(provider: FakeOpenAI, outside: Outside) -> None:
@@ -240,6 +283,38 @@ async def test_a_budget_that_is_spent_ends_the_attempt_before_anything_is_sent(
     with pytest.raises(BudgetExceeded):
         await work(reader(), attempt_of(outside, kept=kept))
     assert provider.asked == []
+
+
+@pytest.mark.parametrize("ends", ["refused", "cancelled"])
+async def test_a_call_that_is_not_sent_uses_no_start_of_the_models_rate(
+    provider: FakeOpenAI, defaults: LlmDefaults, ends: str
+) -> None:
+    """One request an hour: it is for the call that its budget lets through."""
+
+    class Slow(Kept):
+        asked = asyncio.Event()
+
+        async def begin_call(self, model: str, most: Most) -> str:
+            self.asked.set()
+            return await asyncio.Future()
+
+    provider.script(GOOD)
+    async with Outside(defaults, [ModelLimits("openai/tiny", rate=Rate(1, 3_600_000))]) as outside:
+        if ends == "refused":
+            refused = Kept()
+            refused.requests_left = 0
+            with pytest.raises(BudgetExceeded):
+                await work(reader(), attempt_of(outside, kept=refused))
+        else:
+            slow = Slow()
+            reserving = asyncio.create_task(work(reader(), attempt_of(outside, kept=slow)))
+            await slow.asked.wait()
+            reserving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reserving
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await work(reader(), attempt_of(outside))
+    assert len(provider.asked) == 1
 
 
 async def test_sending_again_counts_for_budgets(provider: FakeOpenAI, outside: Outside, soon: None) -> None:

@@ -134,6 +134,49 @@ async def test_a_rate_lets_in_so_many_in_any_period() -> None:
     assert [gap for gap in gaps if gap < 0.045] == []
 
 
+HOUR_MS = 3_600_000
+
+
+async def test_a_start_that_is_given_back_is_somebody_elses() -> None:
+    gate = Gate(10, Rate(2, HOUR_MS))
+    visitors = Visitors(gate)
+    async with asyncio.timeout(LIMIT_SECONDS), gate.entered(gate.ticket()):
+        async with gate.entered(gate.ticket()) as refused:
+            visitors.send("a", "b")
+            await visitors.settle()
+            assert visitors.entered == []
+            gate.give_back(refused)
+        await visitors.until(lambda: visitors.entered == ["a"])
+        await visitors.settle()
+    await visitors.settle()
+    assert visitors.entered == ["a"], "the rate is what it was"
+    await visitors.end()
+
+
+async def test_one_who_is_cancelled_at_the_moment_of_entering_uses_no_start() -> None:
+    gate = Gate(1, Rate(2, HOUR_MS))
+    visitors = Visitors(gate)
+    visitors.send("a", "b", "c")
+    await visitors.settle()
+    visitors.tasks["a"].cancel()
+    await asyncio.sleep(0)  # a has left: b is let in, and has not run yet
+    visitors.tasks["b"].cancel()
+    await visitors.until(lambda: visitors.entered == ["a", "c"])
+    await visitors.end()
+
+
+async def test_a_start_that_counts_no_more_may_be_given_back_all_the_same() -> None:
+    gate = Gate(2, Rate(1, 1))
+    async with (
+        asyncio.timeout(LIMIT_SECONDS),
+        gate.entered(gate.ticket()) as first,
+        gate.entered(gate.ticket()),  # which takes its place in the count
+    ):
+        gate.give_back(first)
+    async with asyncio.timeout(LIMIT_SECONDS), gate.entered(gate.ticket()):
+        pass
+
+
 async def test_a_rest_is_for_everybody_and_the_longest_holds() -> None:
     loop = asyncio.get_running_loop()
     gate = Gate(10)

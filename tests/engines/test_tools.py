@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 from pydantic_ai import ModelRetry
 
+from flockd.domain.retry import NonRetryableError
 from flockd.engines.base import Context
 from flockd.engines.blocking import BlockingContext
 from flockd.engines.llm.thinking import Thinking
@@ -84,7 +85,7 @@ async def test_tools_are_shown_in_the_order_of_their_list_and_described_once() -
 
 
 def test_an_agent_without_tools_has_no_toolset() -> None:
-    assert toolset(Thinking(), attempt().context, NoThreads()) is None
+    assert toolset(Thinking(), attempt().context, NoThreads(), generation=0) is None
 
 
 def largest() -> None: ...
@@ -135,14 +136,14 @@ def test_what_is_no_tool_is_said_in_a_sentence(tools: tuple[Callable[..., Any], 
     with pytest.raises(ValueError, match=re.escape(sentence)):
         read_tools(tools)
     with pytest.raises(AgentFailed, match=re.escape(sentence)):
-        toolset(Thinking(tools=tools), attempt().context, NoThreads())
+        toolset(Thinking(tools=tools), attempt().context, NoThreads(), generation=0)
 
 
 def test_a_parameter_that_no_model_can_be_told_is_said_in_a_sentence() -> None:
     def draw(on: threading.Lock) -> None: ...
 
     with pytest.raises(AgentFailed, match="a model cannot be told how to call the tool draw"):
-        toolset(Thinking(tools=(draw,)), attempt().context, NoThreads())
+        toolset(Thinking(tools=(draw,)), attempt().context, NoThreads(), generation=0)
 
 
 # -- where they run -----------------------------------------------------------------------------------------------
@@ -383,7 +384,7 @@ def failing(calls: int) -> list[tuple[str, dict[str, Any]]]:
     return [("fetch", {"url": str(number)}) for number in range(calls)]
 
 
-async def test_a_failure_is_told_to_the_model_and_in_an_event_and_is_not_recorded() -> None:
+async def test_a_failure_is_told_to_the_model_and_in_an_event_and_is_the_calls_outcome() -> None:
     kept, flaky = Kept(), Flaky(ValueError("no such page"))
     script = Script(failing(1), failing(1))
     assert await script.run(attempt(kept).context, flaky.fetch) == "done"
@@ -392,14 +393,80 @@ async def test_a_failure_is_told_to_the_model_and_in_an_event_and_is_not_recorde
         ("error", "ValueError: no such page"),
         ("ok", None),
     ]
-    (step,) = kept.steps
-    assert step.endswith("/1")  # the second call of these arguments
+    failed, found = kept.steps
+    assert failed.endswith("/0/failed/0")
+    assert len(failed) <= 200
+    assert found.endswith("/1")  # the second call of these arguments
 
-    flaky.errors = [ValueError("no such page")]
     again = Script(failing(1), failing(1))
     await again.run(attempt(kept).context, flaky.fetch)
-    assert again.told == script.told  # the one that failed was made again, the other one was not
+    assert again.told == script.told
+    assert (flaky.calls, len(kept.tools)) == (2, 2), "neither call was made again"
+
+
+async def test_what_a_tool_asked_the_model_to_correct_is_asked_for_again_in_the_same_way() -> None:
+    kept, flaky = Kept(), Flaky(ModelRetry("give a full address"))
+    for _ in range(2):
+        script = Script(failing(1), failing(1))
+        await script.run(attempt(kept).context, flaky.fetch)
+        assert script.told == [[("give a full address", "retried")], [("found", "success")]]
+    assert flaky.calls == 2
+
+
+async def test_a_model_that_is_asked_anew_may_have_more_luck_with_the_same_call() -> None:
+    """No answer of it follows from the failure any more; from what went well nothing is bought twice."""
+    kept, flaky = Kept(), Flaky(ValueError("nobody answers"))
+    await Script(failing(1), failing(1)).run(attempt(kept).context, flaky.fetch)
+    anew = Script(failing(1), failing(1))
+    await anew.run(attempt(kept).context, flaky.fetch, generation=1)
+    assert anew.told == [[("found", "success")], [("found", "success")]]
     assert flaky.calls == 3
+
+
+async def test_failures_that_were_told_count_when_they_are_told_again() -> None:
+    """The failure that ended the attempt was told to nobody: it alone is tried again."""
+    kept, flaky = Kept(), Flaky(*[ValueError(f"no {n}") for n in range(FAILED_ROUNDS + 1)])
+    with pytest.raises(AgentFailed, match=f"failed in {FAILED_ROUNDS + 1} answers"):
+        await Script(*[failing(1)] * 10).run(attempt(kept).context, flaky.fetch)
+    assert len(kept.steps) == FAILED_ROUNDS
+
+    flaky.errors = [ValueError("still")]
+    with pytest.raises(AgentFailed, match="lastly: ValueError: still"):
+        await Script(*[failing(1)] * 10).run(attempt(kept).context, flaky.fetch)
+    script = Script(*[failing(1)] * (FAILED_ROUNDS + 1))
+    assert await script.run(attempt(kept).context, flaky.fetch) == "done"
+    assert script.told[-1] == [("found", "success")]
+    assert flaky.calls == FAILED_ROUNDS + 3
+
+
+async def test_what_a_tool_makes_of_its_cancelling_is_no_outcome() -> None:
+    kept, began = Kept(), asyncio.Event()
+
+    async def fetch() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("interrupted") from None
+
+    run = asyncio.create_task(Script([("fetch", {})]).run(attempt(kept).context, fetch))
+    await began.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert kept.steps == {}
+
+
+async def test_a_failure_that_is_too_long_to_be_kept_is_told_all_the_same() -> None:
+    class Smallest(Kept):
+        async def record(self, name: str, value: bytes, *, tool: bytes | None = None) -> None:
+            raise ValueError("limits.output_bytes is 1")
+
+    kept = Smallest()
+    script = Script(failing(1))
+    assert await script.run(attempt(kept).context, Flaky(ValueError("no")).fetch) == "done"
+    assert script.told == [[("ValueError: no", "failed")]]
+    assert [event["outcome"] for event in kept.tools] == ["error"]
 
 
 async def test_a_tool_that_fails_again_and_again_ends_the_run() -> None:
@@ -434,13 +501,21 @@ async def test_asking_for_another_try_is_bounded_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [AgentFailed("enough"), BudgetExceeded("spent")], ids=lambda error: error.code
+    ("error", "told"),
+    [
+        (AgentFailed("enough"), "enough"),
+        (BudgetExceeded("spent"), "spent"),
+        (NonRetryableError("the card was declined"), "NonRetryableError: the card was declined"),
+    ],
+    ids=lambda given: type(given).__name__ if isinstance(given, Exception) else "",
 )
-async def test_an_author_may_end_the_run(error: Exception) -> None:
+async def test_an_author_may_end_the_run(error: Exception, told: str) -> None:
     this = attempt()
-    with pytest.raises(type(error), match=str(error)):
+    with pytest.raises(type(error), match=str(error)) as ended:
         await Script(failing(1)).run(this.context, Flaky(error).fetch)
-    assert this.kept.tools[0]["error"] == str(error)
+    assert ended.value is error
+    assert this.kept.tools[0]["error"] == told
+    assert this.kept.steps == {}, "the next attempt calls it again"
 
 
 class _Unspeakable(Exception):
@@ -519,15 +594,20 @@ async def test_a_number_is_told_and_recorded_as_it_is_however_large(number: int)
     assert len(kept.tools) == 1
 
 
-async def test_a_result_that_cannot_be_read_again_is_not_recorded() -> None:
+async def test_a_result_that_cannot_be_read_again_is_a_failure_and_not_paid_for_twice() -> None:
+    kept, calls = Kept(), 0
+
     async def fetch() -> int:
+        nonlocal calls
+        calls += 1
         return 10**5000
 
-    script, this = Script([("fetch", {})]), attempt()
-    await script.run(this.context, fetch)
-    assert script.told[0][0][1] == "failed"
-    assert this.kept.steps == {}
-    assert [event["outcome"] for event in this.kept.tools] == ["error"]
+    for _ in range(2):
+        script = Script([("fetch", {})])
+        await script.run(attempt(kept).context, fetch)
+        assert script.told[0][0][1] == "failed"
+    assert calls == 1
+    assert [event["outcome"] for event in kept.tools] == ["error"]
 
 
 async def test_a_result_that_is_too_large_is_told() -> None:
@@ -548,6 +628,10 @@ async def test_a_result_that_is_too_large_is_told() -> None:
         [("xxxxx", "success")],
     ]
     assert [event["outcome"] for event in kept.tools] == ["error", "ok"]
+    again = Script(*script.answers)
+    await again.run(attempt(kept).context, fetch)
+    assert again.told == script.told
+    assert len(kept.tools) == 2, "what was too large is not fetched again"
 
 
 async def test_an_attempt_that_has_lost_its_run_ends() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 import pytest
+from pydantic_ai import ModelRetry
 
+from flockd import NonRetryableError
 from flockd.domain.artifact_type import ArtifactType
 from flockd.domain.visibility import Private
 from flockd.engines.base import Context, Output, Threads
@@ -16,7 +18,7 @@ from flockd.engines.llm.thinking import McpServer, Seen, Thinking
 from flockd.engines.outside import Outside
 
 from ..rig import Note, Rig, Rigs, agent, rigs
-from .fake_openai import Calls, FakeOpenAI, Hangs, Refuses
+from .fake_openai import Breaks, Calls, FakeOpenAI, Hangs
 from .test_mcp import SERVER, lives, noted, notes, pids, until
 
 __all__ = ["notes", "rigs"]
@@ -114,7 +116,7 @@ async def test_a_run_that_fails_after_a_call_does_not_repeat_it_when_it_is_tried
     charging: tuple[Callable[..., Any], Path], provider: FakeOpenAI, outside: Outside, rigs: Rigs
 ) -> None:
     tool, account = charging
-    provider.script(charge(amount=5), Refuses(400), DONE)
+    provider.script(charge(amount=5), Breaks(["{"]), DONE)
     rig = await started(rigs, Thinks(outside, tools=(tool,)), retries=1)
     await rig.event("run.retrying")
     await wake(rig)
@@ -138,29 +140,47 @@ async def test_the_event_is_of_the_run_and_stands_in_the_log_before_its_end(
     assert called.seq < completed.seq
 
 
-async def test_what_fails_is_told_each_time_and_kept_never(
-    provider: FakeOpenAI, outside: Outside, rigs: Rigs
+@pytest.mark.parametrize("kind", [LookupError, ModelRetry])
+async def test_a_call_that_failed_is_not_repeated_after_a_crash_and_the_answers_that_followed_hold(
+    provider: FakeOpenAI, outside: Outside, rigs: Rigs, tmp_path: Path, kind: type[Exception]
 ) -> None:
-    working = False
+    """It charged the customer, and then it failed; the model was told, and did something else."""
+    account = tmp_path / "account"
 
-    async def fetch() -> str:
-        if not working:
-            raise LookupError("nobody answers")
-        return "fetched"
+    async def charge_card(amount: int) -> str:
+        with account.open("a") as file:
+            file.write(f"{amount}\n")
+        raise kind("give the full number")
 
-    provider.script(charge("fetch"), Hangs(), DONE)
-    rig = await started(rigs, Thinks(outside, tools=(fetch,)))
-    await provider.request(2)
-    assert [(event["outcome"], event["error"]) for event in rig.data("tool.called")] == [
-        ("error", "LookupError: nobody answers")
-    ]
+    async def note(text: str) -> str:
+        with account.open("a") as file:
+            file.write(f"{text}\n")
+        return "noted"
+
+    provider.script(charge("charge_card", amount=5), charge("note", text="failed"), Hangs(), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(charge_card, note)))
+    await provider.request(3)
     await rig.crash()
-    working = True
     await rig.start()
     assert await published(rig) == [7]
+    assert noted(account) == ["5", "failed"]
+    assert len(provider.asked) == 4, "both of its answers were kept"
+    assert provider.asked[3].body["messages"] == provider.asked[2].body["messages"]
     assert [event["outcome"] for event in rig.data("tool.called")] == ["error", "ok"]
-    told = [one for one in provider.asked[2].body["messages"] if one["role"] == "tool"]
-    assert [one["content"] for one in told] == ["fetched"]
+
+
+async def test_a_tool_may_end_its_run_for_good(provider: FakeOpenAI, outside: Outside, rigs: Rigs) -> None:
+    async def charge_card() -> str:
+        raise NonRetryableError("the card was declined")
+
+    provider.script(charge("charge_card"))
+    rig = await started(rigs, Thinks(outside, tools=(charge_card,)), retries=3)
+    await rig.event("run.failed")
+    assert [data["error"]["message"] for data in rig.data("run.failed")] == [
+        "NonRetryableError: the card was declined"
+    ]
+    assert [event["outcome"] for event in rig.data("tool.called")] == ["error"]
+    assert len(provider.asked) == 1
 
 
 @pytest.mark.parametrize("blocks", [False, True], ids=["async def", "def"])

@@ -4,14 +4,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flockd.board.usage import EndCall
+from flockd.domain.identity import new_id
+from flockd.domain.moment import HOUR_MS
+from flockd.domain.usage import Call, Most, Usage
 from flockd.store import sqlite
 from flockd.store.sqlite import StoreRefused, migrate
 from flockd.store.verify import verify_path
 
 from ..rig import Rig, agent
+from .small_board import MIDNIGHT, SmallBoard
 
 OLD_BOARD = Path(__file__).with_name("board_of_schema_1.sql")
 """What a daemon of the first release left."""
@@ -33,6 +39,27 @@ def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (folder / step.name).write_text(step.read_text("utf-8"), "utf-8")
     monkeypatch.setattr(sqlite, "_SCHEMA", folder)
     yield folder
+
+
+TAKE_BACK = {
+    "taken_from_pools": "DROP INDEX pools_by_agent;",
+    "honest_sums": "ALTER TABLE usage DROP COLUMN unpriced; ALTER TABLE usage DROP COLUMN estimated; "
+    "ALTER TABLE usage_hours DROP COLUMN unpriced; ALTER TABLE usage_hours DROP COLUMN estimated; "
+    "UPDATE runs SET usage = json_remove(usage, '$[6]', '$[5]'); "
+    "UPDATE correlations SET usage = json_remove(usage, '$[6]', '$[5]');",
+    "virtual_time": "UPDATE runs SET vtime = 7; ALTER TABLE correlations ADD COLUMN vtime INTEGER NOT NULL DEFAULT 7;",
+}
+"""The file as it was before a step, by its name: for boards that today's program has made."""
+
+
+def take_back(path: Path, first: str) -> None:
+    """Make the file what it was before this step, and so before those that came after it."""
+    names = [step.stem[5:] for step in STEPS]
+    before = names.index(first)
+    with closing(sqlite3.connect(path)) as connection:
+        for name in reversed(names[before:]):
+            connection.executescript(TAKE_BACK[name])
+        connection.execute(f"PRAGMA user_version = {before}")
 
 
 def add_step(schema: Path, script: str) -> int:
@@ -147,7 +174,6 @@ async def test_a_board_of_the_first_release_works_on_to_its_end(path: Path, sche
 
 async def test_runs_that_had_a_virtual_time_outside_of_the_queue_start_in_their_turn(path: Path) -> None:
     """Of a release in which each run kept its own for ever: one that works, one that is paused, one that is ready."""
-    before = next(n for n, step in enumerate(STEPS) if "virtual_time" in step.name)
     rig = Rig(path, agent("a", "A", max_concurrency=1))
     try:
         await rig.start()
@@ -156,11 +182,7 @@ async def test_runs_that_had_a_virtual_time_outside_of_the_queue_start_in_their_
         await rig.publish("A", 3)
         await rig.board.pause_correlation(paused, True)
         await rig.crash()
-        with closing(sqlite3.connect(path)) as connection:
-            connection.executescript(
-                "UPDATE runs SET vtime = 7; ALTER TABLE correlations ADD COLUMN vtime INTEGER NOT NULL DEFAULT 7;"
-                f"PRAGMA user_version = {before};"
-            )
+        take_back(path, "virtual_time")
         await rig.start()
         (await rig.call("a", 1)).give()
         await rig.call("a", 3)
@@ -171,6 +193,44 @@ async def test_runs_that_had_a_virtual_time_outside_of_the_queue_start_in_their_
     finally:
         await rig.stop()
     assert verify_path(path) == []
+
+
+def test_sums_of_the_past_say_what_of_them_nobody_knows(path: Path) -> None:
+    """Of a release whose sums did not: they are worked out from the calls."""
+    board = SmallBoard(path, agent("a", "A"), agent("b", "A"))
+    try:
+        for hour in range(2):
+            board.now = MIDNIGHT + hour * HOUR_MS
+            board.publish("A")
+            for run in (board.running("a"), board.running("b")):
+                for most in (Most(10, 10, 10), Most(10, 10, None)):
+                    for taken in (Usage(1, 5, 4, 3, 2), None, Usage()):
+                        call = Call(
+                            new_id(), run.id, run.correlation_id, run.agent, run.tenant, "m", most, board.now
+                        )
+                        board.do(EndCall(run.id, run.correlation_id, run.fence, call, False, taken, 9))
+                board.finish(run)
+    finally:
+        board.close()
+    made = sums(path)
+    assert {tuple(row[-2:]) for row in made["usage_hours"]} == {(2, 2)}
+    assert {row[-1] for row in made["runs"]} == {"[4,30,28,16,22,2,2]"}
+    take_back(path, "honest_sums")
+    assert {row[-1] for row in sums(path)["runs"]} == {"[4,30,28,16,22]"}
+    migrate(path)
+    assert sums(path) == made
+    assert verify_path(path) == []
+
+
+def sums(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            table: connection.execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2, 3, 4").fetchall()
+            for table, columns in {
+                "usage": "*", "usage_hours": "*", "runs": "id, agent, state, usage",
+                "correlations": "id, seq, state, usage",
+            }.items()
+        }  # fmt: skip
 
 
 def test_a_file_is_copied_before_its_first_step(path: Path, schema: Path) -> None:

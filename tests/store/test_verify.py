@@ -399,6 +399,14 @@ WRONG = [
         "INSERT INTO ledger_rules SELECT 'more' UNION ALL SELECT 'still more'",
         "The rules under which ledgers are kept are on record 2 times.",
     ),
+    (
+        "UPDATE usage SET unpriced = 1",
+        "What calls of m by reviewer took is not what their sum says.",
+    ),
+    (
+        "UPDATE usage_hours SET estimated = 1",
+        "What calls of m by reviewer took in the hour from 1795219200000 on is not what their sum says.",
+    ),
     ("UPDATE usage SET cost = cost + 1", "What calls of m by reviewer took is not what their sum says."),
     (
         "UPDATE usage_hours SET hour = hour - 3600000",
@@ -406,11 +414,11 @@ WRONG = [
     ),
     (
         "UPDATE runs SET usage = NULL WHERE usage IS NOT NULL",
-        r"Run ID says that its calls took none, but they took \[1,5,4,3,2\]\.",
+        r"Run ID says that its calls took none, but they took \[1,5,4,3,2,0,0\]\.",
     ),
     (
-        "UPDATE correlations SET usage = '[1,5,4,3,1]' WHERE usage IS NOT NULL",
-        r"Correlation ID says that its calls took \[1,5,4,3,1\], but they took \[1,5,4,3,2\]\.",
+        "UPDATE correlations SET usage = '[1,5,4,3,2,0,1]' WHERE usage IS NOT NULL",
+        r"Correlation ID says that its calls took \[1,5,4,3,2,0,1\], but they took \[1,5,4,3,2,0,0\]\.",
     ),
     (
         "UPDATE ledgers SET reserved_tokens = 0 WHERE scope = 'run'",

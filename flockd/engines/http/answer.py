@@ -11,6 +11,9 @@ import orjson
 from flockd.engines.base import Output
 from flockd.errors import AgentFailed
 
+_FOR_NOW = frozenset({408, 409, 421, 423, 425, 429})
+"""Refusals (4xx) that may pass without anybody's doing: too slow, too early, too often, over the wrong connection, or
+something is locked. To one 409 above all: an earlier attempt is still at work there, under the same idempotency key."""
 _SAID_CHARACTERS = 500
 """What is kept of a service's own words about its failure."""
 _SAYING = ("detail", "message", "error_description", "error", "title")
@@ -31,6 +34,11 @@ class Answer(NamedTuple):
 
 class Unanswered(Exception):
     """There is no answer; the message is the rest of a sentence that begins with the service."""
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        """`is_final`: asked again, the service would answer the same."""
+        super().__init__(message)
+        self.is_final = is_final
 
 
 def outputs_of(answer: Answer, agent: str, publishes: Sequence[str]) -> list[Output]:
@@ -87,6 +95,11 @@ def pause_seconds(answer: Answer, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(said).timestamp() - now)
     except ValueError:
         return None
+
+
+def is_final(answer: Answer) -> bool:
+    """Whether a service refuses a request for good: it was understood, and it does not say when to come back."""
+    return 400 <= answer.status < 500 and answer.status not in _FOR_NOW and answer.retry_after is None
 
 
 def refusal(answer: Answer, redacted: Callable[[str], str]) -> str:

@@ -100,7 +100,8 @@ class Client:
             size += len(part)
             if size > most:
                 if ok:
-                    raise Unanswered(f"answered with more than {most} bytes; limits.output_bytes is {most}")
+                    said = f"answered with more than {most} bytes; limits.output_bytes is {most}"
+                    raise Unanswered(said, is_final=True)
                 break
         return b"".join(parts)[:most]
 

@@ -13,7 +13,7 @@ import orjson
 from flockd.domain.retry import delay_seconds
 from flockd.engines.address import shown
 from flockd.engines.base import Context, Output, Threads
-from flockd.engines.http.answer import Unanswered, outputs_of, pause_seconds, refusal
+from flockd.engines.http.answer import Answer, Unanswered, is_final, outputs_of, pause_seconds, refusal
 from flockd.engines.http.target import Secrets, Target
 from flockd.engines.signing import signed_headers
 from flockd.errors import AgentFailed
@@ -68,11 +68,13 @@ class HttpEngine:
         try:
             secrets = self.target.secrets()
         except ValueError as error:
-            raise AgentFailed(f"agent {self._agent}: {error}") from None
+            raise AgentFailed(f"agent {self._agent}: {error}", is_final=True) from None
         try:
             return await self._ask(context, secrets)
         except AgentFailed as failed:  # a service may quote what it was sent
-            raise AgentFailed(secrets.redacted(failed.message)) from None
+            raise AgentFailed(
+                secrets.redacted(failed.message), kind=failed.kind, is_final=failed.is_final
+            ) from None
 
     async def _ask(self, context: Context, secrets: Secrets) -> list[Output]:
         client, target = context.outside.client, self.target
@@ -90,20 +92,21 @@ class HttpEngine:
                     allow_private=target.allow_private,
                 )
             except Unanswered as unanswered:
-                raise self._failure(str(unanswered)) from None
+                raise AgentFailed(self._sentence(str(unanswered)), is_final=unanswered.is_final) from None
             if 200 <= answer.status < 300:
                 return outputs_of(answer, self._agent, self._publishes)
             pause = pause_seconds(answer, self._clock())
             refused = refusal(answer, secrets.redacted)
             if pause is None:
                 if answer.status != 429:
-                    raise self._failure(refused)
+                    raise self._refused(answer, refused)
                 pause = delay_seconds(sending, _PAUSE_SECONDS, _PAUSE_MAX_SECONDS)
             if sending == SENDINGS:
-                raise self._failure(f"{refused} (asked {SENDINGS} times)")
+                raise self._refused(answer, f"{refused} (asked {SENDINGS} times)")
             pause = max(pause, _PAUSE_LEAST_SECONDS) * (1 + _JITTER * random.random())
             if loop.time() + pause >= deadline:
-                raise self._failure(f"{refused} (the timeout does not leave the pause of {pause:.1f} s)")
+                too_long = f"{refused} (the timeout does not leave the pause of {pause:.1f} s)"
+                raise self._refused(answer, too_long)
             context.log.info("the service answered %d: asked again in %.1f s", answer.status, pause)
             await self._sleep(pause)
 
@@ -114,8 +117,12 @@ class HttpEngine:
             headers |= signed_headers(secrets.key, context.run_id, int(self._clock()), body)
         return headers
 
-    def _failure(self, said: str) -> AgentFailed:
-        return AgentFailed(f"the service of {self._agent} ({self._shown}) {said}")
+    def _refused(self, answer: Answer, said: str) -> AgentFailed:
+        """Its kind is its status: an agent whose service says 404 for "not yet" gives that a pause in its `backoff`."""
+        return AgentFailed(self._sentence(said), kind=f"http_{answer.status}", is_final=is_final(answer))
+
+    def _sentence(self, said: str) -> str:
+        return f"the service of {self._agent} ({self._shown}) {said}"
 
 
 def _body(context: Context) -> bytes:

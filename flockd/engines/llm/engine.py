@@ -63,17 +63,18 @@ class LlmEngine:
         defaults, thinking = outside.llm, self.thinking
         choice = chosen(thinking, self.default_model, defaults)
         if choice is None:
-            raise AgentFailed(self.problem(defaults))
+            raise AgentFailed(self.problem(defaults), is_final=True)
         try:
             served = await outside.models.served(choice)
             thinker = self._thinker
             if thinker is None:
                 thinker = await asyncio.to_thread(self._load)
         except ValueError as error:
-            raise AgentFailed(f"agent {self.agent}: {error}") from error
+            raise AgentFailed(f"agent {self.agent}: {error}", is_final=True) from error
         except ImportError as error:
             raise AgentFailed(
-                f"agent {self.agent}: {error}; what is installed is too old: pip install --upgrade 'flockd[llm]'"
+                f"agent {self.agent}: {error}; what is installed is too old: pip install --upgrade 'flockd[llm]'",
+                is_final=True,
             ) from error
         output = await thinker.think(
             served,

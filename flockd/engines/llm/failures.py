@@ -5,8 +5,6 @@ This module imports pydantic-ai: only what asks a model imports it.
 
 from __future__ import annotations
 
-import os
-import re
 from typing import NamedTuple
 
 from pydantic_ai.exceptions import (
@@ -14,17 +12,19 @@ from pydantic_ai.exceptions import (
     ModelConnectionError,
     ModelHTTPError,
     ModelQuotaExceededError,
+    ModelRateLimitError,
+    ModelServerError,
     ModelTimeoutError,
+    ModelUnavailableError,
     UnexpectedModelBehavior,
 )
 
+from flockd.engines.confidential import without_secrets
+
 _BUSY = frozenset({408, 429})
+_FINAL = frozenset({400, 401, 403, 404, 413, 422})
+"""What the provider refuses whenever it is asked: the request is wrong or too long, or the key or the model is."""
 _MESSAGE_CHARACTERS = 500
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_SECRET_CHARACTERS = 8
-"""A shorter value is no secret that could be told from other words."""
-_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
-"""Who an address is for, and the password."""
 
 
 class Failure(NamedTuple):
@@ -38,6 +38,10 @@ class Failure(NamedTuple):
     """Seconds that the provider asked everybody to wait."""
     untaken: bool = False
     """Whether it is known that no tokens were taken."""
+    status: int | None = None
+    """Of HTTP, where the provider refused the request."""
+    is_final: bool = False
+    """Whether it would refuse the request in a later attempt, too."""
 
 
 class TooLong(Exception):
@@ -56,12 +60,14 @@ def failure_of(
     if begun:
         return Failure(f"broke off in the middle of its answer: {said}", again=False)
     if isinstance(error, ModelHTTPError):
-        refused_for_now = error.status_code in _BUSY or error.status_code >= 500
+        status = error.status_code
         return Failure(
-            f"refused the request ({error.status_code}): {said}",
-            again=refused_for_now and not isinstance(error, ModelQuotaExceededError),
+            f"refused the request ({status}): {said}",
+            again=(status in _BUSY or status >= 500) and not isinstance(error, ModelQuotaExceededError),
             after=error.retry_after,
             untaken=True,
+            status=status,
+            is_final=status in _FINAL and not _may_pass(error),
         )
     if isinstance(error, ModelConnectionError):
         return Failure(
@@ -72,6 +78,18 @@ def failure_of(
     if isinstance(error, (ModelAPIError, UnexpectedModelBehavior)):
         return Failure(f"gave no answer: {said}", again=False)
     return Failure(f"could not be asked: {type(error).__name__}: {said}", again=False)
+
+
+def _may_pass(error: ModelHTTPError) -> bool:
+    """Whether the provider says more than its status does: that this is about now, and not about the request."""
+    return (
+        error.retry_after is not None
+        or error.provider_retry_hint is True
+        or error.in_stream  # its status is but what the library makes of it
+        or isinstance(
+            error, (ModelQuotaExceededError, ModelRateLimitError, ModelServerError, ModelUnavailableError)
+        )
+    )
 
 
 def _message(error: BaseException, key_variable: str | None) -> str:
@@ -92,13 +110,3 @@ def _said(body: object) -> str | None:
         case {"detail": str(text)} | str(text) if text:
             return text
     return None
-
-
-def without_secrets(text: str, key_variable: str | None = None) -> str:
-    """The text without the values of environment variables that are named like secrets, or as `key_variable`, and
-    without what stands before the host of an address.
-    """
-    for name, value in os.environ.items():
-        if len(value) >= _SECRET_CHARACTERS and (name == key_variable or _SECRET_NAME.search(name)):
-            text = text.replace(value, "***")
-    return _LOGIN.sub("***@", text)

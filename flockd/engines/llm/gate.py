@@ -6,7 +6,7 @@ import asyncio
 from bisect import insort
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ class _Waiting(NamedTuple):
     """One who waits; the lowest ticket is the next."""
 
     ticket: int
-    admitted: asyncio.Future[None]
+    admitted: asyncio.Future[float]
+    """When it was let in, in the loop's time."""
 
 
 class Gate:
@@ -42,30 +43,39 @@ class Gate:
         return next(self._tickets)
 
     @asynccontextmanager
-    async def entered(self, ticket: int) -> AsyncIterator[None]:
-        """Waits for its turn, and lets the next one in when it is left. May be cancelled at any time."""
-        await self._enter(ticket)
+    async def entered(self, ticket: int) -> AsyncIterator[float]:
+        """Waits for its turn, and lets the next one in when it is left. May be cancelled at any time.
+
+        Gives its start, which counts for the rate: to be given back by who sends nothing after all.
+        """
+        start = await self._enter(ticket)
         try:
-            yield
+            yield start
         finally:
             self._leave()
+
+    def give_back(self, start: float) -> None:
+        """Nothing was sent: somebody else may. To be called before the gate is left."""
+        with suppress(ValueError):  # so long ago that it counts no more
+            self._starts.remove(start)
 
     def rest(self, seconds: float) -> None:
         """Nobody else is let in for so long; a shorter rest does not end a longer one."""
         until = asyncio.get_running_loop().time() + seconds
         self._rests_until = max(self._rests_until, until)
 
-    async def _enter(self, ticket: int) -> None:
+    async def _enter(self, ticket: int) -> float:
         waiting = _Waiting(ticket, asyncio.get_running_loop().create_future())
         insort(self._waiting, waiting, key=lambda one: one.ticket)
         self._admit()
         try:
-            await waiting.admitted
+            return await waiting.admitted
         except asyncio.CancelledError:
             if waiting.admitted.cancelled():
                 self._waiting = [one for one in self._waiting if one is not waiting]
                 self._admit()
             else:  # let in at the moment of its cancelling
+                pass
                 self._leave()
             raise
 
@@ -80,7 +90,8 @@ class Gate:
             self._timer = None
         loop = asyncio.get_running_loop()
         while self._waiting and self._inside < self._concurrency:
-            if self._opens_at > loop.time():
+            now = loop.time()
+            if self._opens_at > now:
                 self._timer = loop.call_at(self._opens_at, self._admit)
                 return
             admitted = self._waiting.pop(0).admitted
@@ -88,8 +99,8 @@ class Gate:
                 continue
             self._inside += 1
             if self._rate is not None:
-                self._starts.append(loop.time())
-            admitted.set_result(None)
+                self._starts.append(now)
+            admitted.set_result(now)
 
     @property
     def _opens_at(self) -> float:

@@ -33,6 +33,8 @@ LEAVE_SECONDS = 5.0
 _PAGES = 100
 """Pages of tools that are read of one server."""
 _CONNECT_SECONDS = 10.0
+_FINAL = frozenset({401, 403, 404})
+"""With these a server refuses whoever comes with that key, or it is not there."""
 
 _owners: set[asyncio.Task[None]] = set()
 """The tasks of all connections: one may outlive its run for as long as its server takes to end."""
@@ -138,7 +140,7 @@ class Connection:
             else:
                 self._context.log.warning("%s", sentence)
             if not ready.done():
-                ready.set_exception(AgentFailed(sentence))
+                ready.set_exception(AgentFailed(sentence, is_final=self._is_final(error)))
                 ready.exception()  # looked at, though nobody may wait for it any more
         finally:
             ready.cancel()
@@ -168,7 +170,8 @@ class Connection:
             if not (headers[header].isascii() and headers[header].isprintable()):
                 raise AgentFailed(
                     f"the environment variable {variable} holds what no header can, and the MCP server {self.name} "
-                    f"gets it as {header}"
+                    f"gets it as {header}",
+                    is_final=True,
                 )
         return headers
 
@@ -176,7 +179,8 @@ class Connection:
         value = os.environ.get(name)
         if value is None:
             raise AgentFailed(
-                f"the environment variable {name}, which the MCP server {self.name} gets, is not set"
+                f"the environment variable {name}, which the MCP server {self.name} gets, is not set",
+                is_final=True,
             )
         self._confided.add(value.strip())
         return value
@@ -194,16 +198,24 @@ class Connection:
             if name not in tools:
                 near = nearest(name, tools)
                 hint = f"did you mean {near}?" if near else f"it has {', '.join(sorted(tools)) or 'none'}"
-                raise AgentFailed(f"the MCP server {self.name} has no tool {name}: {hint}")
+                raise AgentFailed(f"the MCP server {self.name} has no tool {name}: {hint}", is_final=True)
         return tuple(tools[name] for name in dict.fromkeys(self._server.allow))
 
     def _sentence(self, error: BaseException) -> str:
         """What went wrong, in words that hold no secret."""
         return self._redacted(self._what_happened(error))
 
+    def _is_final(self, error: BaseException) -> bool:
+        """Whether what keeps it from being connected is a matter of its declaration, or of its key."""
+        error = _innermost(error)
+        if isinstance(error, AgentFailed):
+            return error.is_final
+        if self._server.url is not None:
+            return self._refused in _FINAL
+        return isinstance(error, (FileNotFoundError, PermissionError))
+
     def _what_happened(self, error: BaseException) -> str:
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        error = _innermost(error)
         if isinstance(error, AgentFailed):
             return error.message
         what = f"the MCP server {self.name}"
@@ -223,6 +235,12 @@ class Connection:
             case httpx2.TransportError():
                 return f"{what} cannot be reached: {type(error).__name__}"
         return f"{what}: {type(error).__name__}: {error}"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _tools_of(client: Client) -> dict[str, Tool]:

@@ -106,13 +106,19 @@ class AskedModel(WrapperModel):
         return response
 
     async def _ask(self, step: str, request: Request, *asked: Any) -> ModelResponse:
-        """Send the request until it is answered or refused for good. Each sending is a call of its own for budgets."""
+        """Send the request until it is answered or refused for good. Each sending is a call of its own for budgets.
+
+        First the gate, then the ledger: a reservation that waited at the gate would keep others from a budget for as
+        long as a provider rests, and would be charged in full if the process died there. So a call that its budget
+        refuses has waited in vain; what it must not do is to use up a start of the model's rate.
+        """
         gate = self._served.gate
         ticket = gate.ticket()
         failures = 0
         while True:
-            async with gate.entered(ticket):
-                answer = await self._call(step, request, *asked)
+            async with gate.entered(ticket) as start:
+                call = await self._begun(request, start)
+                answer = await self._call(call, step, *asked)
                 if isinstance(answer, Failure) and answer.again and answer.after is not None:
                     gate.rest(min(answer.after, _REST_MAX_SECONDS))  # before the next one is let in
             if isinstance(answer, ModelResponse):
@@ -120,14 +126,25 @@ class AskedModel(WrapperModel):
             failures += 1
             if not answer.again or failures > self._served.retries:
                 times = f" (asked {failures} times)" if failures > 1 else ""
-                raise AgentFailed(f"agent {self._context.agent}: {self._served.name} {answer.what}{times}")
+                raise AgentFailed(
+                    f"agent {self._context.agent}: {self._served.name} {answer.what}{times}",
+                    kind=None if answer.status is None else f"http_{answer.status}",
+                    is_final=answer.is_final,
+                )
             if not answer.after:  # a rest of nothing is none: its time is past, or it is no number
                 await asyncio.sleep(delay_seconds(failures, BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS))
 
-    async def _call(self, step: str, request: Request, *asked: Any) -> ModelResponse | Failure:
-        """One sending, reserved before it and settled after it, whatever becomes of it."""
+    async def _begun(self, request: Request, start: float) -> str:
+        """The id of a call that may be sent."""
+        try:
+            return await self._context.memory.begin_call(self._served.name, self._most(request))
+        except BaseException:  # refused, or cancelled: it is not sent
+            self._served.gate.give_back(start)
+            raise
+
+    async def _call(self, call: str, step: str, *asked: Any) -> ModelResponse | Failure:
+        """One sending of a call that has begun; it is settled whatever becomes of it."""
         memory = self._context.memory
-        call = await memory.begin_call(self._served.name, self._most(request))
         sent = perf_counter()
         stream = _Told(self._context, asked[-1], most=self._context.outside.answer_bytes)
         try:

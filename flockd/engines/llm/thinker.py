@@ -22,9 +22,9 @@ from pydantic_ai.usage import UsageLimits
 
 from flockd.domain.artifact_type import ArtifactType, problems_of
 from flockd.engines.base import Context, Output, Threads
+from flockd.engines.confidential import without_secrets
 from flockd.engines.llm.answers import answers_of
 from flockd.engines.llm.catalog import Served
-from flockd.engines.llm.failures import without_secrets
 from flockd.engines.llm.model import AskedModel, RoundsExceeded
 from flockd.engines.llm.prompt import instructions_of, prompt_of
 from flockd.engines.llm.recorded import Generation
@@ -86,7 +86,7 @@ class Thinker:
                 deps=context,
                 model_settings=settings,
                 usage_limits=UsageLimits(request_limit=None),
-                toolsets=self._toolsets(context, threads),
+                toolsets=self._toolsets(context, threads, generation),
             )
         except (UnexpectedModelBehavior, RoundsExceeded) as error:
             await generation.end(memory)
@@ -94,7 +94,8 @@ class Thinker:
         except UserError as error:
             raise AgentFailed(
                 f"agent {self._name}: {served.name} cannot be asked this way "
-                f"(output_mode {thinking.output_mode}): {without_secrets(error.message, served.key_variable)}"
+                f"(output_mode {thinking.output_mode}): {without_secrets(error.message, served.key_variable)}",
+                is_final=True,
             ) from error
         return result.output
 
@@ -124,8 +125,10 @@ class Thinker:
     def _has_tools(self) -> bool:
         return bool(self._thinking.tools or self._thinking.mcp)
 
-    def _toolsets(self, context: Context, threads: Threads) -> list[AbstractToolset[Any]]:
-        tools = toolset(self._thinking, context, threads)
+    def _toolsets(
+        self, context: Context, threads: Threads, generation: Generation
+    ) -> list[AbstractToolset[Any]]:
+        tools = toolset(self._thinking, context, threads, generation=generation.number)
         return [] if tools is None else [tools]
 
 

@@ -35,15 +35,18 @@ _ANY_ARGUMENTS = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(
 """Of a tool of a server: it is the server that validates them."""
 
 
-def toolset(thinking: Thinking, context: Context, threads: Threads) -> AbstractToolset[Any] | None:
+def toolset(
+    thinking: Thinking, context: Context, threads: Threads, *, generation: int
+) -> AbstractToolset[Any] | None:
     """The tools of one attempt, for `Agent.run(toolsets=[…])`; None where the agent has none.
 
     It is an async context manager, which pydantic-ai enters and leaves: while it is entered, the servers of
     `thinking.mcp` are connected, and when it is left they are gone, whatever ended the attempt.
 
     Entering raises AgentFailed for a server that cannot be reached and for a tool that it does not have. What a call
-    raises ends the run: AgentFailed for a tool that fails again and again, BudgetExceeded, RunSuperseded. Any other
-    failure is told to the model. Raises AgentFailed for a function that is no tool.
+    raises ends the run: AgentFailed for a tool that fails again and again, BudgetExceeded, NonRetryableError,
+    RunSuperseded. Any other failure is told to the model. Raises AgentFailed for a function that is no tool.
+    `generation`: see ToolCalls.
     """
     servers = None
     if any(server.allow for server in thinking.mcp):
@@ -51,8 +54,10 @@ def toolset(thinking: Thinking, context: Context, threads: Threads) -> AbstractT
     try:
         functions = [_PythonTool(one, context, threads) for one in read_tools(thinking.tools)]
     except ValueError as error:
-        raise AgentFailed(str(error)) from None
-    return _Toolset(context, functions, servers, thinking.tool_rounds) if functions or servers else None
+        raise AgentFailed(str(error), is_final=True) from None
+    if not functions and servers is None:
+        return None
+    return _Toolset(ToolCalls(context, generation=generation), functions, servers, thinking.tool_rounds)
 
 
 def _servers(thinking: Thinking, context: Context) -> Servers:
@@ -61,7 +66,8 @@ def _servers(thinking: Thinking, context: Context) -> Servers:
     except ModuleNotFoundError as missing:
         raise AgentFailed(
             f"agent {context.agent} uses MCP servers, and the package {missing.name} is not installed: "
-            "pip install 'flockd[mcp]'"
+            "pip install 'flockd[mcp]'",
+            is_final=True,
         ) from None
     return Servers(thinking.mcp, context)
 
@@ -95,7 +101,7 @@ class _PythonTool(_Tool):
         try:
             value = await (self._in_thread(given) if tool.blocks else self._on_loop(given))
         except ModelRetry as retry:
-            raise ToolFailure(retry.message) from retry
+            raise ToolFailure(retry.message, is_correction=True) from retry
         try:
             return self._shape.dump(self._shape.check(value))
         except (PydanticSerializationError, InvalidInput) as error:  # no answer of a model would mend that
@@ -156,12 +162,12 @@ class _Toolset(AbstractToolset[Any]):
     """All tools of one attempt."""
 
     def __init__(
-        self, context: Context, functions: Iterable[_PythonTool], servers: Servers | None, rounds: int
+        self, calls: ToolCalls, functions: Iterable[_PythonTool], servers: Servers | None, rounds: int
     ) -> None:
         self._rounds = rounds
         self._functions = tuple(functions)
         self._servers = servers
-        self._calls = ToolCalls(context)
+        self._calls = calls
         self._tools: Mapping[str, _Tool] = {}
         self._calling: set[asyncio.Task[Any]] = set()
         """The tasks that wait for a tool."""
@@ -213,10 +219,7 @@ class _Toolset(AbstractToolset[Any]):
         try:
             return await self._calls.make(name, tool_args, work, round=ctx.run_step)
         except ToolFailure as failure:
-            cause = failure.__cause__
-            if isinstance(cause, ToolFailure):
-                cause = cause.__cause__
-            if isinstance(cause, ModelRetry):
+            if failure.is_correction:
                 raise ModelRetry(str(failure)) from failure
             raise ToolFailed(str(failure)) from failure
         finally:
@@ -228,7 +231,8 @@ def _by_name(tools: Iterable[_Tool]) -> dict[str, _Tool]:
     for tool in tools:
         if tool.definition.name in named:
             raise AgentFailed(
-                f"two tools are called {tool.definition.name}: a model could not tell them apart"
+                f"two tools are called {tool.definition.name}: a model could not tell them apart",
+                is_final=True,
             )
         named[tool.definition.name] = tool
     return named
@@ -240,7 +244,9 @@ def _described(shown: Callable[..., Any]) -> Tool[Any]:
     try:
         return Tool(shown, takes_ctx=False)
     except Exception as error:  # a parameter may be of a type that no JSON Schema can say
-        raise AgentFailed(f"a model cannot be told how to call the tool {shown.__name__}: {error}") from error
+        raise AgentFailed(
+            f"a model cannot be told how to call the tool {shown.__name__}: {error}", is_final=True
+        ) from error
 
 
 def shown_name(server: str, tool: str) -> str:

@@ -44,14 +44,18 @@ class ArtifactReads(NounReads):
         """A run's inputs, in the order of its agent's parameters."""
         return await self.artifacts_by_id(run.inputs)
 
-    async def due_hidden(self, moment: int, limit: int = PAGE_MAX) -> list[Artifact]:
-        """Artifacts whose time of being hidden (After) is over at this moment, the first ones of them."""
+    async def due_hidden(self, moment: int, limit: int) -> list[tuple[Artifact, bool]]:
+        """The first artifacts whose time of being hidden (After) is over at this moment, at most 500.
+
+        Of each whether it may wake agents: not where a direct run without a cascade published it.
+        """
         rows = await self._rows(
-            f"SELECT {_JOINED_COLUMNS} FROM hidden h INDEXED BY hidden_due CROSS JOIN artifacts a ON a.seq = h.seq "
+            f"SELECT ifnull(r.cascade, 1), {_JOINED_COLUMNS} FROM hidden h INDEXED BY hidden_due "
+            "CROSS JOIN artifacts a ON a.seq = h.seq LEFT JOIN runs r ON r.id = a.run "
             "WHERE h.due_at <= ? ORDER BY h.due_at, h.seq LIMIT ?",
-            (moment, limit),
+            (moment, min(limit, PAGE_MAX)),
         )
-        return list(map(artifact_from, rows))
+        return [(artifact_from(row[1:]), bool(row[0])) for row in rows]
 
     async def artifacts(
         self,

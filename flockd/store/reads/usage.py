@@ -19,7 +19,12 @@ from flockd.store.rows import LEDGER_COLUMNS, ledger_from
 
 _FOREVER = HOUR_MS * 10**12
 """After every moment; a whole hour."""
-_TAKEN = "agent, model, requests, input_tokens, output_tokens, cost, ms"
+_TAKEN = "agent, model, requests, input_tokens, output_tokens, cost, ms, unpriced, estimated"
+_TAKEN_BY_EACH = (
+    "agent, model, requests, input_tokens, output_tokens, cost, ms, "
+    "requests * (cost_most IS NULL) AS unpriced, requests * estimated AS estimated"
+)
+"""The same of a call."""
 
 
 class UsageFilter(NamedTuple):
@@ -56,7 +61,8 @@ class UsageReads(NounReads):
         ]
         where, more = joined(found or [Condition("true", ())])
         rows = await self._rows(
-            "SELECT agent, model, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost), sum(ms) "
+            "SELECT agent, model, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost), sum(ms), "
+            "sum(unpriced), sum(estimated) "
             f"FROM ({' UNION ALL '.join(source.sql for source in sources)}) WHERE {where} "
             "GROUP BY agent, model HAVING sum(requests) > 0 ORDER BY agent, model",
             (*(value for source in sources for value in source.parameters), *more),
@@ -117,8 +123,8 @@ def _sources(wanted: UsageFilter) -> list[Condition]:
         correlation = parse_id(wanted.correlation_id)
         return [
             Condition(
-                f"SELECT {_TAKEN} FROM calls INDEXED BY calls_by_correlation WHERE tenant = ? AND correlation = ? "
-                "AND requests > 0 AND began_at >= ? AND began_at < ?",
+                f"SELECT {_TAKEN_BY_EACH} FROM calls INDEXED BY calls_by_correlation WHERE tenant = ? "
+                "AND correlation = ? AND requests > 0 AND began_at >= ? AND began_at < ?",
                 (DEFAULT_TENANT, None if correlation is None else id_bytes(correlation), began, ended),
             )
         ]
@@ -137,7 +143,7 @@ def _sources(wanted: UsageFilter) -> list[Condition]:
 def _calls_of(began: int, ended: int) -> Condition:
     """The settled calls that began in a part of an hour, or of two."""
     return Condition(
-        f"SELECT {_TAKEN} FROM calls INDEXED BY calls_by_moment WHERE tenant = ? AND began_at >= ? AND began_at < ? "
-        "AND requests > 0",
+        f"SELECT {_TAKEN_BY_EACH} FROM calls INDEXED BY calls_by_moment WHERE tenant = ? AND began_at >= ? "
+        "AND began_at < ? AND requests > 0",
         (DEFAULT_TENANT, began, ended),
     )

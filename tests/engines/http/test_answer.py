@@ -115,6 +115,52 @@ async def test_refusals_have_the_services_words(
     assert len(service.requests) == 1
 
 
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 426, 451])
+async def test_a_refusal_of_this_request_is_final(agent: Agent, service: Service, status: int) -> None:
+    service.answer(text("no", status))
+    with pytest.raises(AgentFailed) as failed:
+        await agent.run()
+    assert (failed.value.is_final, failed.value.kind) == (True, f"http_{status}")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(text("", status) for status in (408, 409, 421, 423, 425, 302, 500, 502, 503, 504)),
+        text("come back later", 403, Retry_After="60"),
+        text("not JSON", 200),
+        breaks_off,
+        hangs_up,
+    ],
+)
+async def test_what_may_pass_is_not_final(agent: Agent, service: Service, answer: Answering) -> None:
+    service.answer(answer)
+    with pytest.raises(AgentFailed) as failed:
+        await agent.run()
+    assert not failed.value.is_final
+
+
+async def test_a_service_that_stays_too_busy_may_be_tried_again(agent: Agent, service: Service) -> None:
+    service.answer(*[text("", 429)] * 20)
+    with pytest.raises(AgentFailed, match="asked 20 times") as failed:
+        await agent.run()
+    assert (failed.value.is_final, failed.value.kind) == (False, "http_429")
+
+
+async def test_what_a_service_that_is_asked_again_would_answer_again_is_final(
+    agent: Agent, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its answer by the key of the run; and no environment changes under a daemon."""
+    service.answer(text('"' + "x" * 999 + '"'))
+    with pytest.raises(AgentFailed) as too_large:
+        await agent.run()
+    monkeypatch.delenv("PRICES_TOKEN", raising=False)
+    agent.options["headers"] = {"Authorization": "PRICES_TOKEN"}
+    with pytest.raises(AgentFailed, match="PRICES_TOKEN is not set") as without_key:
+        await agent.run()
+    assert (too_large.value.is_final, without_key.value.is_final) == (True, True)
+
+
 async def test_an_answer_that_is_too_large(agent: Agent, service: Service) -> None:
     service.answer(text('"' + "x" * 999 + '"'), text('"' + "x" * 998 + '"'))
     assert await failure(agent) == "answered with more than 1000 bytes; limits.output_bytes is 1000"

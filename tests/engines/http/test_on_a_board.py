@@ -82,12 +82,30 @@ async def test_an_invalid_payload_fails_the_run(serve: Serve, service: Service) 
 
 async def test_a_failure_is_tried_again_as_often_as_the_agent_says(serve: Serve, service: Service) -> None:
     api = await serve({**PRICER, "retries": 2})
-    service.answer(text("", 500), text("", 404), says({"n": 2}))
+    service.answer(text("", 500), text("", 409), says({"n": 2}))
     done = await api.sync("Order", {"n": 1})
     assert [one["payload"] for one in done["artifacts"]] == [{"n": 2}]
     sent = [request.json() for request in service.requests]
     assert [one["attempt"] for one in sent] == [1, 2, 3]
     assert len({request.headers["Idempotency-Key"] for request in service.requests}) == 1
+
+
+async def test_what_a_service_refuses_for_good_is_asked_once(serve: Serve, service: Service) -> None:
+    api = await serve({**PRICER, "retries": 2})
+    service.answer(says({"detail": "There is no price of that."}, 404))
+    done = await api.sync("Order", {"n": 1})
+    (error,) = done["errors"]
+    assert error["error"].endswith("answered 404 Not Found: There is no price of that.")
+    assert len(service.requests) == 1
+
+
+async def test_an_agent_may_have_such_a_refusal_tried_again(serve: Serve, service: Service) -> None:
+    api = await serve({**PRICER, "retries": 2, "backoff": {"http_404": "10ms"}})
+    service.answer(text("not yet", 404), text("never", 410))
+    done = await api.sync("Order", {"n": 1})
+    (error,) = done["errors"]
+    assert error["error"].endswith("answered 410 Gone: never")
+    assert len(service.requests) == 2
 
 
 async def test_not_now_takes_none_of_its_retries(serve: Serve, service: Service) -> None:

@@ -9,7 +9,10 @@ from tests.unit.cli.answering import Answering
 
 Flockd = Callable[..., Result]
 
-TOOK = {"requests": 3, "input_tokens": 12345, "output_tokens": 60, "cost_usd": 0.0125, "seconds": 1.5}
+TOOK = {
+    "requests": 3, "input_tokens": 12345, "output_tokens": 60, "cost_usd": 0.0125, "seconds": 1.5,
+    "unpriced_requests": 0, "estimated_requests": 0,
+}  # fmt: skip
 SUMS = {"totals": TOOK, "by_agent": {"writer": TOOK}, "by_model": {"openai:gpt-4.1": TOOK}}
 
 
@@ -29,6 +32,30 @@ def test_usage_by_agent_and_by_model(flockd: Flockd, daemon: Answering) -> None:
     assert ["openai:gpt-4.1", *figures] in rows
     assert rows.count(["in all", *figures]) == 2
     assert json.loads(flockd("usage", "--json", "--url", daemon.url).stdout) == SUMS
+
+
+def test_requests_without_a_price_and_estimated_ones_are_shown_where_there_are_any(
+    flockd: Flockd, daemon: Answering
+) -> None:
+    daemon.answer("GET /api/v1/usage", SUMS)
+    assert "price" not in flockd("usage", "--url", daemon.url).stdout
+    doubtful = {**TOOK, "unpriced_requests": 2}
+    daemon.answer("GET /api/v1/usage", {**SUMS, "totals": doubtful, "by_model": {"m": doubtful, "n": TOOK}})
+    rows = cells(flockd("usage", "--url", daemon.url))
+    figures = ["3", "12,345", "60", "0.0125", "1.5"]
+    assert ["model", "requests", "tokens", "tokens", "USD", "seconds", "price"] in rows
+    assert ["m", *figures, "2"] in rows and ["n", *figures, ""] in rows
+    assert rows.count(["in all", *figures, "2"]) == 2
+
+
+def test_no_figure_is_cut_for_a_long_name(flockd: Flockd, daemon: Answering) -> None:
+    name = "openrouter:anthropic/claude-sonnet-4.5-with-a-name-that-fills-half-of-the-line"
+    took = {**TOOK, "input_tokens": 123_456_789, "unpriced_requests": 1, "estimated_requests": 2}
+    daemon.answer("GET /api/v1/usage", {"totals": took, "by_agent": {}, "by_model": {name: took}})
+    shown = cells(flockd("usage", "--url", daemon.url))
+    figures = ["3", "123,456,789", "60", "0.0125", "1.5", "1", "2"]
+    assert [row[1:] for row in shown].count(figures) == 3
+    assert name in "".join(row[0] for row in shown)
 
 
 def test_what_is_wanted_is_asked_for(flockd: Flockd, daemon: Answering) -> None:
