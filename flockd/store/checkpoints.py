@@ -92,7 +92,7 @@ class Checkpointer:
 
     def _work(self) -> None:
         with closing(_connect(self._path)) as connection:
-            while True:
+            while not self._stopping.is_set():  # asked after the word of `close` may have been cleared
                 self._committed.wait()
                 if self._stopping.wait(self._pause_seconds):
                     return

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -328,6 +329,32 @@ def test_a_checkpointer_closes_twice_and_unstarted(path: Path) -> None:
     started.close()
     started.close()
     assert (checkpointer.rounds, started.rounds) == (0, 0)
+
+
+class _SetBetween(threading.Event):
+    """What `close` does, at the moment in which a wait for it has just ended in vain."""
+
+    def __init__(self, committed: threading.Event) -> None:
+        super().__init__()
+        self._committed = committed
+
+    def wait(self, timeout: float | None = None) -> bool:
+        was_set = super().wait(0)
+        self.set()
+        self._committed.set()
+        return was_set
+
+
+def test_a_checkpointer_ends_whenever_it_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpointer = Checkpointer(path)
+    monkeypatch.setattr(checkpointer, "_stopping", _SetBetween(checkpointer._committed))
+    checkpointer.start()
+    thread = checkpointer._thread
+    assert thread is not None
+    checkpointer.committed()
+    thread.join(LIMIT_SECONDS)
+    assert not thread.is_alive()
+    checkpointer.close()
 
 
 # -- copies -------------------------------------------------------------------
