@@ -75,9 +75,8 @@ def _print_usage(answer: Mapping[str, Any]) -> None:
             Column(name, justify="right", no_wrap=True)
             for name in ("requests", "input\ntokens", "output\ntokens", "USD", "seconds", *doubts.values())
         ]
-        table = Table(
-            Column(title, overflow="fold"), *numbers
-        )  # a long name is folded before a figure is cut
+        whose = Column(title, overflow="fold")  # a long name is folded before a figure is cut
+        table = Table(whose, *numbers, collapse_padding=True, pad_edge=False)
         for name, took in sums.items():
             table.add_row(*map(Text, (name, *_figures(took, doubts))))
         table.add_section()

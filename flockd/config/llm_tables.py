@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from flockd.config.budget_tables import BOUND_MAX
 from flockd.config.sections import Count, Section
 
+_USD_MOST = 1_000_000.0
+"""A dollar a token: a larger price is a slip, and what a call costs must fit 64 bits."""
+
 
 class ModelTable(Section):
     """One language model: what holds for it, whichever agent uses it. What is left out is as `[llm]` says."""
@@ -24,12 +27,22 @@ class ModelTable(Section):
     input_usd: float | None = Field(
         default=None,
         ge=0,
-        allow_inf_nan=False,
+        le=_USD_MOST,
         description="US dollars for a million input tokens. Without it: what pydantic-ai knows of it.",
     )
     output_usd: float | None = Field(
-        default=None, ge=0, allow_inf_nan=False, description="The same for output tokens."
+        default=None,
+        ge=0,
+        le=_USD_MOST,
+        description="The same for output tokens; both or neither, and 0 for what costs nothing.",
     )
+
+    @model_validator(mode="after")
+    def _has_both_prices(self) -> Self:
+        """Half a price would let a budget in usd pass what it does not count."""
+        if (self.input_usd is None) != (self.output_usd is None):
+            raise ValueError("input_usd and output_usd belong together: give both, 0 for what costs nothing")
+        return self
 
 
 class McpTable(Section):

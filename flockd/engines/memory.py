@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, get_type_hints
 from pydantic_core import PydanticSerializationError
 
 from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.retry import NonRetryableError
 from flockd.domain.usage import Most, Usage
 from flockd.errors import InvalidInput
 
@@ -19,6 +20,10 @@ NO_DEFAULT: Any = object()
 
 class RunSuperseded(Exception):
     """This attempt does not hold its run any more: what it still does counts for nothing, so it should end."""
+
+
+class StepTooLarge(NonRetryableError, ValueError):
+    """What a step returned cannot be kept: another attempt would do the step again, and could not keep it either."""
 
 
 class RunParked(BaseException):
@@ -49,7 +54,7 @@ class Memory(Protocol):
     async def record(self, name: str, value: bytes, *, tool: bytes | None = None) -> None:
         """Keep the result of a step; with `tool`, the JSON data of a `tool.called` event, which is logged with it.
 
-        Raises RunSuperseded, and ValueError where it is too large.
+        Raises RunSuperseded, and StepTooLarge.
         """
         ...
 

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from flockd.board.board import Board
 from flockd.domain.question import Question, QuestionState
-from flockd.domain.retry import NonRetryableError
 from flockd.domain.usage import Most, Usage
-from flockd.engines.memory import Asked, RunSuperseded
+from flockd.engines.memory import Asked, RunSuperseded, StepTooLarge
 from flockd.errors import Unavailable
 from flockd.supervisor.work import Work, storable
 
@@ -17,10 +16,6 @@ _STORE_RETRY_SECONDS = 0.5
 """How long what could not be stored waits before it is tried again."""
 _NAME_CHARACTERS = 200
 _TEXT_CHARACTERS = 10_000
-
-
-class StepTooLarge(NonRetryableError, ValueError):
-    """What a step returned cannot be kept: another attempt would do the step again, and could not keep it either."""
 
 
 class RunMemory:

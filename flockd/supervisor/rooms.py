@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from flockd.domain.agent import Agents, agent_at
 from flockd.store.occupancy import Occupancy
+from flockd.store.reads.base import PAGE_MAX
+from flockd.supervisor.lane import LaneKey
 from flockd.supervisor.scheduler import Room
 
 
@@ -27,6 +29,21 @@ class Rooms:
     def now(self, now: int) -> Room:
         """The room of this moment; to be used at once, for what is committed changes it."""
         return _Room(self._occupancy, self._agents, now, self._expect_renewal)
+
+    def pages(self, lanes: Iterable[LaneKey], window: int) -> Iterator[list[LaneKey]]:
+        """These lanes, in so many slices that the windows of each slice are one read (`PAGE_MAX`): there may be as many
+        lanes as there are keys."""
+        page: list[LaneKey] = []
+        rows = 0
+        for lane in lanes:
+            most = min(window, max(1, self._occupancy.ready.committed(lane[0])))
+            if page and rows + most > PAGE_MAX:
+                yield page
+                page, rows = [], 0
+            page.append(lane)
+            rows += most
+        if page:
+            yield page
 
     @property
     def next_at(self) -> int | None:

@@ -130,7 +130,9 @@ class Supervisor:
             await self._board.take_back()
         finally:
             self._occupancy.closed = False
-        await self._board.sort_orphans(sorted({agent_at(place) for place, _ in await reads.ready_lanes()}))
+        await self._board.sort_orphans(
+            sorted({agent_at(place) for place, _ in self._occupancy.ready.items()})
+        )
         ended: set[str] = set()
         while new := set(await reads.exhausted()) - ended:  # a page of them
             for correlation_id in new:
@@ -336,9 +338,12 @@ class Supervisor:
 
     async def _refill(self) -> None:
         reads, window = self._board.reads, self._scheduler.window
-        for lane in self._scheduler.wanted(self._rooms.now(self._clock())):
-            page = await reads.ready_page(*lane, window)
-            self._scheduler.refill(*lane, page, complete=len(page) < window)
+        wanted = self._scheduler.wanted(self._rooms.now(self._clock()))
+        for lanes in self._rooms.pages(wanted, window):
+            pages = await reads.ready_pages(lanes, window)
+            for lane in lanes:
+                page = pages.get(lane, [])
+                self._scheduler.refill(*lane, page, complete=len(page) < window)
 
     async def _watch_the_clock(self) -> None:
         """Wake waiting runs, and fire timers, when they are due; or when the clock was set back."""

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from flockd.board.control import Reset
 from flockd.board.usage import BeginCall, CloseLostCalls, EndCall, ForgetLedgers, RenewLedgers
 from flockd.domain.budget import Budget, BudgetRule, Budgets, Scope
 from flockd.domain.identity import new_id
@@ -108,3 +109,31 @@ async def test_whatever_shares_a_group_no_limit_is_passed(
             assert (most or 0) <= limit, (scope, per)
     assert rig.data("budget.exceeded")
     assert await rig.reads.refused() != {}
+
+
+async def test_a_reset_comes_among_calls(rigs: Rigs) -> None:
+    """One has begun before it, one begins in its group; both end with it or after it, in a workflow of the same id."""
+    rig = await rigs(agent("a", "A"), budgets=RULES)
+    flow = (await rig.publish("A")).correlation_id
+    await rig.until(lambda: rig.working)
+    ((run, *_), _) = await rig.reads.runs(limit=1)
+    held, most = (run.id, run.correlation_id, run.fence), Most(10, 10, CENT)
+    calls = [Call(new_id(), run.id, flow, run.agent, run.tenant, "m", most, rig.clock.now) for _ in range(4)]
+    begins = [BeginCall(*held, call.id, "m", most) for call in calls]
+    ends = [EndCall(*held, call, True, Usage(1, 5, 5, 5, 5), 0) for call in calls]
+    assert await asyncio.gather(*map(rig.writer.submit, begins[:2])) == [True, True]
+    async with rig.one_group():
+        asked = [
+            rig.writer.submit(command)
+            for command in (begins[2], ends[0], ends[2], Reset(), begins[3], ends[1])
+        ]
+    assert await asyncio.gather(*asked) == [True, True, True, None, False, True]
+    assert rig.verify() == []
+    await rig.publish("A", correlation_id=flow)
+    assert await rig.writer.submit(ends[3]) is True  # it never began
+    ((again, *_), _) = await rig.reads.runs(limit=1)
+    begin = BeginCall(again.id, flow, again.fence, new_id(), "m", Most(450, 450, 0))
+    assert await rig.writer.submit(begin) is True  # all that a workflow may take
+    assert rig.verify() == []
+    (agents,) = rig.connection.execute("SELECT spent_requests FROM ledgers WHERE per = 'month'").fetchone()
+    assert agents == 3

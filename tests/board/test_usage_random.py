@@ -94,6 +94,8 @@ class Record:
     most: Most
     taken: Usage | None = None
     estimated: bool = False
+    gone: bool = False
+    """A reset has taken its run away: it counts for the agent and the tenant only."""
 
     def subject(self, scope: Scope) -> str:
         return {"run": self.run, "correlation": self.flow, "agent": self.agent, "tenant": "default"}[scope]
@@ -236,7 +238,21 @@ class Lives(RuleBasedStateMachine):
         open_runs |= {run.id for run in (await self.rig.reads.runs(state="ready", limit=500))[0]}
         await self.rig.until(lambda: open_runs <= self.puppets.working.keys())
 
-    @rule(minutes=st.sampled_from([1, 59, 60, 1440]))
+    @rule()
+    def reset(self) -> None:
+        """The flows that are published to later are others of the same ids."""
+        puppets = list(self.puppets.working.values())
+        self.wait(self._reset())
+        self.lose(*puppets)
+        self.runs.clear()
+        for record in self.records:
+            record.gone = True
+
+    async def _reset(self) -> None:
+        await self.rig.board.reset()
+        await self.rig.until(lambda: not self.rig.supervisor._works)
+
+    @rule(minutes=st.sampled_from([1, 59, 60, 1440, -61, -1440]))
     def later(self, minutes: int) -> None:
         self.rig.clock.advance(60 * minutes)
 
@@ -256,6 +272,7 @@ class Lives(RuleBasedStateMachine):
             and began <= record.began_at
             and (ends is None or record.began_at < ends)
             and (one.name in (None, record.agent) or one.scope in (Scope.agent, Scope.tenant))
+            and not (record.gone and one.scope in (Scope.run, Scope.correlation))
         ]
 
     def fits(self, one: BudgetRule, record: Record) -> bool:

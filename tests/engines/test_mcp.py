@@ -24,7 +24,8 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from flockd.engines.llm.mcp import Servers, value_of
+from flockd.engines.llm.mcp import Servers
+from flockd.engines.llm.mcp_connection import value_of
 from flockd.engines.llm.thinking import McpServer
 from flockd.engines.llm.tools import shown_name
 from flockd.engines.outside import Outside
@@ -39,6 +40,9 @@ SERVER = (
     "-P",
     str(Path(__file__).with_name("mcp_server.py")),
 )  # -P: `http` is not our neighbour
+
+
+ENDED = "the MCP server test ended: it forgot what it knew, and the next call starts it again"
 
 
 def attempt(kept: Kept | None = None) -> Attempt:
@@ -157,7 +161,10 @@ async def test_a_failure_is_told_to_the_model_in_the_words_of_the_server(notes: 
     assert "fail" in told[0][0]
     assert "valid integer" in told[1][0]
     assert [event["outcome"] for event in kept.tools] == ["error", "error"]
-    assert kept.steps == {}
+    assert (
+        await called(program("fail", "add"), ("test_fail", {}), ("test_add", {"a": "x"}), kept=kept) == told
+    )
+    assert len(kept.tools) == 2, "what the model was told is recorded: neither call was made again"
 
 
 async def test_a_call_that_takes_too_long_is_told_and_the_server_goes_on(notes: Path) -> None:
@@ -170,8 +177,8 @@ async def test_a_server_that_dies_is_told_and_its_last_words_are_in_the_log(
     notes: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("DEBUG", "flockd.agent"):
-        told = await called(program("die", "add"), ("test_die", {}), ("test_add", {"a": 1}))
-    assert told == [("the MCP server test ended", "failed")] * 2
+        told = await called(program("die"), ("test_die", {}))
+    assert told == [(ENDED, "failed")]
     assert "MCP server test: these are my last words" in caplog.text
 
 
@@ -190,30 +197,39 @@ async def test_what_a_server_was_given_is_neither_told_nor_logged_whatever_its_v
 
 
 @pytest.mark.parametrize(
-    ("server", "sentence"),
+    ("server", "sentence", "is_final"),
     [
         (
             program("add", command=("no-such-program",)),
             "the program of the MCP server test was not found: no-such-program",
+            True,
         ),
         (
             program("add", command=("/",)),
             r"the program of the MCP server test cannot be run \(Permission denied\): /",
+            True,
         ),
-        (program("add", command=("false",)), "the MCP server test ended$"),
+        (program("add", command=("false",)), "the MCP server test ended$", False),
         (
             program("add", command=(sys.executable, "-c", "raise SystemExit('there is no manual')")),
             r"the MCP server test ended \(its last words are in the daemon's log\)$",
+            False,
         ),
-        (program("add", how="mute", timeout_seconds=0.5), "the MCP server test was not ready within 0.5 s"),
-        (program("ad"), r"the MCP server test has no tool ad: did you mean add\?"),
+        (
+            program("add", how="mute", timeout_seconds=0.5),
+            "the MCP server test was not ready within 0.5 s",
+            False,
+        ),
+        (program("ad"), r"the MCP server test has no tool ad: did you mean add\?", True),
         (
             program("zzzzzz"),
             "the MCP server test has no tool zzzzzz: it has add, die, environment, fail, picture, pid, tell, wait",
+            True,
         ),
         (
             program("add", env=("NO_SUCH_VARIABLE",)),
             "the environment variable NO_SUCH_VARIABLE, which the MCP server test gets, is not set",
+            True,
         ),
     ],
     ids=[
@@ -228,10 +244,11 @@ async def test_what_a_server_was_given_is_neither_told_nor_logged_whatever_its_v
     ],
 )
 async def test_a_server_that_cannot_be_used_fails_the_run_with_a_sentence(
-    server: McpServer, sentence: str, notes: Path
+    server: McpServer, sentence: str, is_final: bool, notes: Path
 ) -> None:
-    with pytest.raises(AgentFailed, match=sentence):
+    with pytest.raises(AgentFailed, match=sentence) as failed:
         await Script().run(attempt().context, mcp=[server])
+    assert failed.value.is_final is is_final, "what is declared wrongly is not tried again"
     assert not any(lives(pid) for pid in pids(notes))
 
 
@@ -418,6 +435,7 @@ async def test_headers_come_from_the_environment(
     with pytest.raises(AgentFailed, match="HTTP 401") as refused:
         await called(served.server("add", headers=headers), ("web_add", {"a": 1}))
     assert "secret" not in str(refused.value)
+    assert refused.value.is_final
     monkeypatch.setenv("WEB_AUTHORIZATION", "Bearer se\ncret")
     with pytest.raises(AgentFailed, match="WEB_AUTHORIZATION holds what no header can") as refused:
         await called(served.server("add", headers=headers), ("web_add", {"a": 1}))
@@ -427,8 +445,9 @@ async def test_headers_come_from_the_environment(
 async def test_a_server_that_is_not_there_is_said(serve: Callable[[], Served]) -> None:
     served = serve()
     served.end()
-    with pytest.raises(AgentFailed, match="the MCP server web cannot be reached: ConnectError"):
+    with pytest.raises(AgentFailed, match="the MCP server web cannot be reached: ConnectError") as failed:
         await called(served.server("add"), ("web_add", {"a": 1}))
+    assert not failed.value.is_final
 
 
 async def test_a_server_that_goes_in_the_middle_of_a_call_is_told(

@@ -491,14 +491,16 @@ async def test_the_queue(tmp_path: Path) -> None:
         assert set(await reads.ready_lanes()) == {
             ("a", Priority.normal), ("a", Priority.low), ("b", Priority.normal)
         }  # fmt: skip
-        page = await reads.ready_page("a", Priority.normal, 10)
+        lanes = [("a", Priority.normal), ("nobody", Priority.normal), ("a", Priority.low), ("a", None)]
+        pages = await reads.ready_pages(lanes, 10)
+        assert {lane: len(page) for lane, page in pages.items()} == {lanes[0]: 2, lanes[2]: 1}
+        page = pages["a", Priority.normal]
         assert page == [
             ReadyRun(run.id, "a", Priority.normal, run.vtime, run.ord, 0, run.correlation_id)
             for run in normal
             if run.agent == "a"
         ]
-        assert await reads.ready_page("a", Priority.normal, 1) == page[:1]
-        assert await reads.ready_page("nobody", Priority.normal, 1) == []
+        assert await reads.ready_pages(lanes[:1], 1) == {lanes[0]: page[:1]}
         assert await reads.oldest_ready_at() == MIDNIGHT + 1000
     board.close()
 

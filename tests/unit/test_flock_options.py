@@ -11,6 +11,7 @@ from flockd import Flock, Labelled, Private
 from flockd.domain.agent import Agent
 from flockd.domain.priority import Priority
 from flockd.domain.rate import Rate
+from flockd.domain.retry import NEVER
 from flockd.domain.subscription import Candidate
 from flockd.domain.visibility import PUBLIC
 from flockd.flock import DeclarationError
@@ -83,10 +84,11 @@ def test_other_ways_to_write_an_option() -> None:
         priority=Priority.low,
         visibility={"kind": "Labelled", "required_labels": ["x"]},
         rate=Rate(1, 1000),
-        backoff={"ConnectionError": "1m", "timeout": timedelta(seconds=2), "*": 0.5},
+        backoff={"ConnectionError": "1m", "timeout": timedelta(seconds=2), "http_404": "never", "*": 0.5},
     )
     assert agent.rate == Rate(1, 1000)
-    assert agent.backoff == {"ConnectionError": 60.0, "timeout": 2.0, "*": 0.5}
+    assert agent.backoff == {"ConnectionError": 60.0, "timeout": 2.0, "http_404": NEVER, "*": 0.5}
+    assert declared(note, backoff="never").backoff == {"*": NEVER}
     assert agent.timeout_seconds == 60.0
     assert agent.priority is Priority.low
     assert agent.visibility == Labelled(required_labels=("x",))

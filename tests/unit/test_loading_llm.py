@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from flockd import Budget, Flock, McpServer, Seen
 from flockd.config import Config
@@ -207,3 +208,18 @@ def test_a_rate_of_a_model_that_is_none_is_said_before_anything_starts() -> None
     config = Config.model_validate({"models": [{"name": "m", "rate": "often"}]})
     with pytest.raises(LoadError, match=r"^model m \(\[\[models\]\]\): rate: 'often' is not a rate"):
         with_tables(config, Flock())
+
+
+@pytest.mark.parametrize(
+    ("prices", "sentence"),
+    [
+        ({"input_usd": 2.0}, "give both, 0 for what costs nothing"),
+        ({"output_usd": 2.0}, "give both, 0 for what costs nothing"),
+        ({"input_usd": 1e9, "output_usd": 2.0}, "less than or equal to 1000000"),
+        ({"input_usd": 1.0, "output_usd": float("nan")}, "less than or equal to 1000000"),
+        ({"input_usd": -1.0, "output_usd": 1.0}, "greater than or equal to 0"),
+    ],
+)
+def test_a_price_is_whole_and_sane(prices: dict[str, float], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        Config.model_validate({"models": [{"name": "m", **prices}]})

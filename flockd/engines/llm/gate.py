@@ -75,7 +75,7 @@ class Gate:
                 self._waiting = [one for one in self._waiting if one is not waiting]
                 self._admit()
             else:  # let in at the moment of its cancelling
-                pass
+                self.give_back(waiting.admitted.result())
                 self._leave()
             raise
 

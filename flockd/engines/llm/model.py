@@ -37,6 +37,7 @@ from flockd.engines.base import Context
 from flockd.engines.llm.catalog import Served
 from flockd.engines.llm.failures import Failure, TooLong, failure_of
 from flockd.engines.llm.recorded import Generation, Request, read, request_of, written
+from flockd.engines.memory import StepTooLarge
 from flockd.errors import AgentFailed
 
 BACKOFF_SECONDS = 0.5
@@ -173,7 +174,7 @@ class AskedModel(WrapperModel):
             raise self._unkept(unwritable) from unwritable
         try:
             await memory.end_call(call, taken, step=(step, answer))
-        except ValueError as too_large:
+        except StepTooLarge as too_large:
             raise self._unkept(too_large) from too_large
         return response
 

@@ -25,8 +25,8 @@ def price_of(choice: Choice, limits: ModelLimits | None) -> Price | None:
 
     A server at a `base_url` is known by its address alone: whatever a model is called there, it may be anything.
     """
-    if limits is not None and (limits.input_usd is not None or limits.output_usd is not None):
-        return _fixed(limits.input_usd or 0.0, limits.output_usd or 0.0)
+    if limits is not None and limits.input_usd is not None and limits.output_usd is not None:
+        return _fixed(limits.input_usd, limits.output_usd)
     return _listed(choice)
 
 

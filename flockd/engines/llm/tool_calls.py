@@ -19,7 +19,7 @@ from flockd.domain.retry import NonRetryableError, meant
 from flockd.engines.base import Context
 from flockd.engines.confidential import without_secrets
 from flockd.engines.llm.tool_event import tool_called
-from flockd.engines.memory import RunSuperseded
+from flockd.engines.memory import RunSuperseded, StepTooLarge
 from flockd.errors import AgentFailed, BudgetExceeded
 
 FAILED_ROUNDS = 3
@@ -129,13 +129,13 @@ class ToolCalls:
         value = orjson.dumps({"told": str(failure), "is_correction": failure.is_correction})
         try:
             await memory.record(self._failure_of(step), value, tool=event)
-        except ValueError:  # limits.output_bytes is smaller than a sentence
+        except StepTooLarge:  # limits.output_bytes is smaller than a sentence
             await memory.tell_tool(event)
 
     async def _record(self, step: str, value: bytes, event: bytes) -> None:
         try:
             await self._context.memory.record(step, value, tool=event)
-        except ValueError as too_large:
+        except StepTooLarge as too_large:
             sentence = f"its result has {len(value)} bytes, which are too many: ask for less"
             raise ToolFailure(sentence) from too_large
 

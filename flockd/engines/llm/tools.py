@@ -25,11 +25,11 @@ from flockd.engines.blocking import BlockingContext
 from flockd.engines.llm.thinking import Thinking
 from flockd.engines.llm.tool_calls import ToolCalls, ToolFailure
 from flockd.engines.llm.tool_function import NAME, ToolFunction, read_tools
-from flockd.engines.memory import RunParked, offered, result_shape
+from flockd.engines.memory import RunParked, StepTooLarge, offered, result_shape
 from flockd.errors import AgentFailed, InvalidInput
 
 if TYPE_CHECKING:
-    from flockd.engines.llm.mcp import Connection, Servers
+    from flockd.engines.llm.mcp import Server, Servers
 
 _ANY_ARGUMENTS = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
 """Of a tool of a server: it is the server that validates them."""
@@ -102,6 +102,8 @@ class _PythonTool(_Tool):
             value = await (self._in_thread(given) if tool.blocks else self._on_loop(given))
         except ModelRetry as retry:
             raise ToolFailure(retry.message, is_correction=True) from retry
+        except StepTooLarge as too_large:  # within the tool: the model may ask for less
+            raise ToolFailure(str(too_large)) from too_large
         try:
             return self._shape.dump(self._shape.check(value))
         except (PydanticSerializationError, InvalidInput) as error:  # no answer of a model would mend that
@@ -145,17 +147,15 @@ class _ServerTool(_Tool):
 
     validator = _ANY_ARGUMENTS
 
-    def __init__(
-        self, connection: Connection, name: str, description: str | None, schema: dict[str, Any]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, server: Server, name: str, description: str | None, schema: dict[str, Any]) -> None:
+        self._server = server
         self._name = name
         self.definition = ToolDefinition(
-            name=shown_name(connection.name, name), description=description, parameters_json_schema=schema
+            name=shown_name(server.name, name), description=description, parameters_json_schema=schema
         )
 
     async def call(self, arguments: dict[str, Any], key: str) -> bytes:
-        return await self._connection.call(self._name, arguments)
+        return await self._server.call(self._name, arguments)
 
 
 class _Toolset(AbstractToolset[Any]):
@@ -181,9 +181,9 @@ class _Toolset(AbstractToolset[Any]):
         if self._servers is not None:
             await self._servers.open()
             tools.extend(
-                _ServerTool(connection, tool.name, tool.description, tool.input_schema)
-                for connection in self._servers.connections
-                for tool in connection.tools
+                _ServerTool(server, tool.name, tool.description, tool.input_schema)
+                for server in self._servers.connected
+                for tool in server.tools
             )
         try:
             self._tools = _by_name(tools)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from flockd.domain.artifact import DEFAULT_TENANT
@@ -24,6 +25,15 @@ class ReadyRun(NamedTuple):
     ord: int
     crashes: int
     correlation_id: str
+
+
+_FIRST_OF_LANES = "WITH wanted (place, priority) AS MATERIALIZED (VALUES {}) " + " UNION ALL ".join(
+    "SELECT r.id, r.place, r.priority, r.vtime, r.ord, r.crashes, r.correlation FROM wanted w CROSS JOIN runs r "
+    "ON r.ord IN (SELECT ord FROM runs INDEXED BY runs_ready WHERE state = 'ready' AND NOT paused "
+    f"AND place = w.place AND {of_lane} ORDER BY vtime, ord LIMIT ?)"
+    for of_lane in ("priority = w.priority AND crashes < ?", "w.priority IS NULL AND crashes >= ?")
+)
+"""Of many lanes: places with a priority, or NULL of suspects."""
 
 
 class RunReads(NounReads):
@@ -121,25 +131,31 @@ class RunReads(NounReads):
         )
         return [(place, None if priority is None else Priority(priority)) for place, priority in rows]
 
-    async def ready_page(self, place: str, priority: Priority | None, limit: int) -> list[ReadyRun]:
-        """The first runs of a lane, at most 500, in the order in which they start.
+    async def ready_pages(
+        self, lanes: Sequence[tuple[str, Priority | None]], limit: int
+    ) -> dict[tuple[str, Priority | None], list[ReadyRun]]:
+        """The first runs of each of these lanes that has any: at most `limit`, in the order in which they start.
 
-        `priority` None: the suspects of the place; it looks at everything that is ready there.
+        A lane is named as by `ready_lanes`; of suspects it looks at everything that is ready at their place. Whoever
+        asks sees to it that all of this is a page (`PAGE_MAX`).
         """
-        condition, parameters = (
-            ("crashes >= ?", [SUSPECT_CRASHES])
-            if priority is None
-            else ("priority = ? AND crashes < ?", [int(priority), SUSPECT_CRASHES])
-        )
+        size = 1 << (len(lanes) - 1).bit_length()  # few texts are ever made
         rows = await self._rows(
-            "SELECT id, place, priority, vtime, ord, crashes, correlation FROM runs INDEXED BY runs_ready "
-            f"WHERE state = 'ready' AND NOT paused AND place = ? AND {condition} ORDER BY vtime, ord LIMIT ?",
-            (place, *parameters, min(limit, PAGE_MAX)),
+            _FIRST_OF_LANES.format(", ".join(["(?, ?)"] * size)),
+            (
+                *(value for place, priority in lanes for value in (place, priority)),
+                *(None for _ in range(2 * (size - len(lanes)))),
+                *(SUSPECT_CRASHES, limit) * 2,
+            ),
         )
-        return [
-            ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5], id_text(row[6]))
-            for row in rows
-        ]
+        pages: dict[tuple[str, Priority | None], list[ReadyRun]] = {}
+        for row in rows:
+            run = ReadyRun(id_text(row[0]), row[1], Priority(row[2]), row[3], row[4], row[5], id_text(row[6]))
+            lane = run.place, None if run.crashes >= SUSPECT_CRASHES else run.priority
+            pages.setdefault(lane, []).append(run)
+        for page in pages.values():
+            page.sort(key=lambda run: (run.vtime, run.ord))
+        return pages
 
     async def oldest_ready_at(self) -> int | None:
         """When the oldest ready run was made."""
