@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -166,11 +166,16 @@ class Daemon:
             await self.drain()
 
     async def _recover(self) -> None:
-        """What the last process left; a disk that is full at the start is waited for."""
+        """What the last process left; a disk that is full at the start is waited for.
+
+        Raises Unavailable where the store has failed for good.
+        """
         while True:
             try:
                 return await self.supervisor.recover()
             except Unavailable as unavailable:
+                if self.failed.done():
+                    raise
                 log.warning("the work of the last process cannot be taken up yet: %s", unavailable)
                 await asyncio.sleep(_RECOVER_SECONDS)
 
@@ -276,6 +281,11 @@ async def serve_async(config: Config, flock: Flock) -> int:
     except sqlite.StoreRefused as refused:
         print(f"Error: {refused}", file=sys.stderr)
         return 1
+    except Unavailable:
+        if not daemon.failed.done():
+            raise
+        return EXIT_FATAL  # why has been logged
+    stopped = _on_signals()  # before anybody is told that it is ready, and may want to end it
     try:
         site = web.TCPSite(runner, config.server.host, config.server.port, backlog=config.server.backlog)
         await site.start()
@@ -291,16 +301,22 @@ async def serve_async(config: Config, flock: Flock) -> int:
     host, port = runner.addresses[0][:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"flockd ready on http://{shown}:{port} (flockd {__version__}, data in {daemon.path})", flush=True)
-    stopped = _on_signals()
-    ends: list[asyncio.Future[Any]] = [stopped, daemon.failed]
+    await _unless_failed(daemon, stopped)
+    await _unless_failed(daemon, daemon.drain())
+    await runner.cleanup()
+    return EXIT_FATAL if daemon.failed.done() else 0
+
+
+async def _unless_failed(daemon: Daemon, end: Awaitable[None]) -> None:
+    """Wait for this. A failure that only a fresh start can mend ends the process meanwhile."""
+    waiting = asyncio.ensure_future(end)
+    ends: list[asyncio.Future[Any]] = [waiting, daemon.failed]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if daemon.failed.done():
         await asyncio.sleep(_FLUSH_SECONDS)
         sys.stdout.flush()
         os._exit(EXIT_FATAL)  # nothing more is to be written: what is on disk is the truth
-    await daemon.drain()
-    await runner.cleanup()
-    return EXIT_FATAL if daemon.failed.done() else 0
+    await waiting
 
 
 def _on_signals() -> asyncio.Future[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 
@@ -16,8 +17,8 @@ _ISO = re.compile(
 def seconds(duration: str | float | timedelta) -> float:
     """The duration in seconds. Raises ValueError with a sentence for anything that is not a positive duration."""
     value = _seconds(duration)
-    if value <= 0:
-        raise ValueError(f"a duration must be longer than zero, not {duration!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"a duration must be longer than zero and have an end, not {duration!r}")
     return value
 
 

@@ -25,7 +25,10 @@ class NonRetryableError(Exception):
 
 
 def meant(error: BaseException) -> BaseException:
-    """What a failure comes down to: of several at once, as a TaskGroup raises them, one that no retry can help."""
+    """What a failure comes down to: of several at once, as a TaskGroup raises them, one that no retry can help.
+
+    One in a group of its own is meant without the group, whatever it is.
+    """
     together = [error]
     while together:
         one = together.pop()
@@ -33,6 +36,8 @@ def meant(error: BaseException) -> BaseException:
             return one
         if isinstance(one, BaseExceptionGroup):
             together.extend(reversed(one.exceptions))
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     return error
 
 

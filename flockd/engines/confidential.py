@@ -15,7 +15,7 @@ _LEAST_CHARACTERS = 6
 _NAMED_LEAST_CHARACTERS = 8
 """As above, of a value that is taken for a secret by the name of its variable alone."""
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
+_LOGIN = re.compile(r"(?<=://)[^\s/]+@")
 """Who an address is for, and the password."""
 
 

@@ -247,7 +247,8 @@ class Check:
         for kind in by_kind:
             if not isinstance(kind, str) or not (kind == "*" or kind.isidentifier()):
                 raise self._wrong(
-                    f"backoff has {kind!r}: name the class of an exception, timeout, or * for the rest"
+                    f"backoff has {kind!r}: name the class of an exception, timeout, http_404 or the like, or * for "
+                    "the rest"
                 )
         return {
             kind: NEVER if pause == "never" else self.duration(f"backoff of {kind}", pause)

@@ -142,7 +142,8 @@ def _load_runs(connection: sqlite3.Connection, cache: Cache, state: State, wante
 def _load_waiting(connection: sqlite3.Connection, state: State, wanted: _Wanted) -> None:
     """What waits outside of the queue, hidden or in pools, and the names of its correlations."""
     load_hidden(connection, state, wanted.hidden, wanted.open_runs_of)
-    load_pools(connection, state, wanted.pools, wanted.open_runs_of, wanted.due_before)
+    latest = max(wanted.due_before, default=None)  # what is due at an earlier moment comes first
+    load_pools(connection, state, wanted.pools, wanted.open_runs_of, latest)
     wanted.correlations.update(dict.fromkeys(one.correlation_id for one in state.hidden.values()))
     wanted.correlations.update(
         dict.fromkeys(one.correlation_id for pool in state.pools.values() for one in pool)

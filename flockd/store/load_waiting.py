@@ -48,7 +48,8 @@ _OLDEST_OF_FULL = (
 )
 _OF_BATCHES = _IN_POOLS.format(fourth="none") + "p.is_batch LIMIT ?"
 _BATCHES_MOST = DUE_PAGE + BATCH_MOST
-"""Artifacts that are read for the batches of one page; the last batch may be cut off, and none is as large."""
+"""Artifacts that are read for the batches of one page. Where the last batch is cut off, those before it are a page: it
+has fewer than BATCH_MOST."""
 
 
 def load_hidden(
@@ -68,16 +69,17 @@ def load_pools(
     state: State,
     wanted: Mapping[PoolKey, int],
     all_of: Iterable[str],
-    due_before: Iterable[int],
+    due_before: int | None,
 ) -> None:
     """Of pools what so many runs may take, all that waits of these correlations, and a page of what is due."""
     in_hand: dict[Pooled, None] = {}
     for correlation_id in all_of:
         rows = connection.execute(_POOLED_OF, (id_bytes(correlation_id),))
         in_hand.update(dict.fromkeys(map(pooled_from, rows)))
-    for moment in due_before:
-        in_hand.update(dict.fromkeys(_due(connection, state, moment)))
-    in_hand.update(dict.fromkeys(_oldest(connection, state.agents, wanted, in_hand, only_full=True)))
+    if due_before is not None:
+        in_hand.update(dict.fromkeys(_due(connection, state, due_before)))
+    if wanted:
+        in_hand.update(dict.fromkeys(_oldest(connection, state.agents, wanted, in_hand, only_full=True)))
     _put(state, in_hand)
 
 
@@ -117,7 +119,7 @@ def _due(connection: sqlite3.Connection, state: State, moment: int) -> list[Pool
     taken = {one.pool for one in found}
     due = [one for one in page if not one.is_batch or one.pool in taken]
     state.due_in_pools += due
-    state.more_is_due = state.more_is_due or len(page) == DUE_PAGE or len(due) < len(page)
+    state.more_is_due = len(page) == DUE_PAGE or len(due) < len(page)
     return [*found, *due]
 
 
@@ -125,12 +127,10 @@ def _whole(connection: sqlite3.Connection, batches: Mapping[PoolKey, None]) -> l
     """All that waits of the first of these batches, so many of them that it is a page."""
     if not batches:
         return []
-    rows = connection.execute(_OF_BATCHES, (_json([[*pool] for pool in batches]), _BATCHES_MOST)).fetchall()
+    rows = connection.execute(_OF_BATCHES, (_json([[*pool] for pool in batches]), _BATCHES_MOST))
     by_pool: dict[PoolKey, list[Pooled]] = defaultdict(list)
     for one in map(pooled_from, rows):
         by_pool[one.pool].append(one)
-    if len(rows) == _BATCHES_MOST and len(by_pool) > 1:
-        by_pool.popitem()  # it may go on
     whole: list[Pooled] = []
     for held in by_pool.values():
         if len(whole) < DUE_PAGE:

@@ -155,6 +155,8 @@ class Writer:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = False
         self._closing = False
+        self._ended = asyncio.Event()
+        """The thread has said all that it had to say."""
         self._space_checked_at = 0.0
         self._no_space: str | None = None
         self._cannot_write: str | None = None
@@ -213,17 +215,16 @@ class Writer:
         return entry.future
 
     async def close(self) -> None:
-        """Store everything that was queued, then end the thread. Closing twice is fine."""
+        """Store everything that was queued, then end the thread. Closing twice is fine.
+
+        Waits for no thread of the default executor: agents may hold all of them, and for ever.
+        """
         self._closing = True
         self._bell.put(None)
-        if self.thread.is_alive():
-            await self._loop.run_in_executor(None, self._finish)
+        if self.thread.ident is not None:  # it was started
+            await self._ended.wait()
+            self.thread.join()  # that was its last word
         self._connection.close()
-
-    def _finish(self) -> None:
-        self.thread.join()
-        with suppress(sqlite3.Error):  # a disk that is full: the next start reads the log
-            truncate_wal(self._connection)
 
     # -- the thread -----------------------------------------------------------------------------------------
 
@@ -235,14 +236,18 @@ class Writer:
                     self._run(group)
                 elif self.unwritable is not None:
                     self._try_again()
+            with suppress(sqlite3.Error):  # a disk that is full: the next start reads the log
+                truncate_wal(self._connection)
         except _Fatal as fatal:
             self._tell(self._end, str(fatal))
         except BaseException as error:
             log.exception("the writer ended")
             self._tell(self._end, f"the writer ended: {error!r}")
+        finally:
+            self._tell(self._ended.set)
 
     def _end(self, reason: str) -> None:
-        """On the loop: nothing is taken any more; whoever waits is told so, and the process is to end."""
+        """On the loop, once the thread has ended: whoever waits is told so, and the process is to end."""
         self._closing = True
         left = [*self._taken, *self._inside, *self._outside]
         for entry in left:
@@ -253,13 +258,14 @@ class Writer:
     def _take(self) -> list[_Entry] | None:
         """The next group, inside commands first; waits for one. Empty after an idle while, None at the end."""
         while True:
+            closing = self._closing  # asked first: what is queued before `close` is found below
             group: list[_Entry] = []
             for queue in (self._inside, self._outside):
                 while queue and len(group) < self._group_max:
                     group.append(queue.popleft())
             if group:
                 return group
-            if self._closing:
+            if closing:
                 return None
             self._idle = True
             if not (self._inside or self._outside):
@@ -439,11 +445,18 @@ class Writer:
         """On the loop: first those who watch and schedule, then those who asked."""
         try:
             self._on_commit(committed)
-        except Exception:  # watchers and work would lack what is true: only a fresh start has all of it
+        except Exception:  # watchers and work lack what is true: only a fresh start has all of it
             log.exception("what was committed could not be told")
-            self._end("what was committed could not be told")
+            self._on_commit = _tell_nobody  # or they would be told what follows, with a hole before it
+            self._closing = True
+            self._bell.put(None)
+            self._on_fatal("what was committed could not be told")
         _settle(group)
         probe("told", tuple(type(entry.command).__name__ for entry in group))
+
+
+def _tell_nobody(_committed: Committed) -> None:
+    """Who is told of commits after one that could not be told."""
 
 
 def _settle(group: list[_Entry]) -> None:

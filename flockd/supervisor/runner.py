@@ -110,16 +110,16 @@ class Runner:
             return self._timeout(work)
         if work.returning:
             return self._return(work)
-        if isinstance(error, asyncio.CancelledError):
+        cause = meant(error)
+        if isinstance(cause, asyncio.CancelledError):
             return self._failure(work, "AGENT_FAILED", "It cancelled itself.")
-        if isinstance(error, AgentFailed):
-            return self._failure(work, error.code, error.message, kinds=kinds_of(error))
-        if isinstance(error, BudgetExceeded):
-            return self._failure(work, error.code, error.message, final=True)
+        if isinstance(cause, AgentFailed):
+            return self._failure(work, cause.code, cause.message, kinds=kinds_of(cause))
+        if isinstance(cause, BudgetExceeded):
+            return self._failure(work, cause.code, cause.message, final=True)
         run = work.run
         log.warning("agent %s failed (run %s, attempt %d)", run.agent, run.id, run.attempt, exc_info=error)
-        error = meant(error)
-        return self._failure(work, "AGENT_FAILED", _told(error), kinds=kinds_of(error))
+        return self._failure(work, "AGENT_FAILED", _told(cause), kinds=kinds_of(cause))
 
     def _return(self, work: Work) -> Return:
         run = work.run

@@ -31,13 +31,13 @@ class RunThreads:
         return self._running > 0
 
     def start(self, work: Callable[[], Any], name: str) -> Awaitable[Any]:
-        """Run `work` in a thread of its own and await its result; cancelling the waiter does not stop the thread."""
+        """Run `work` in a thread of its own and await its result; cancelling the waiter does not stop the thread.
+
+        Raises RuntimeError where the system has no thread to give.
+        """
         loop = self._loop
         result: asyncio.Future[Any] = loop.create_future()
-        if self.ended is None or self.ended.done():
-            self.ended = loop.create_future()
-        ended = self.ended
-        self._running += 1
+        ended = loop.create_future() if self.ended is None or self.ended.done() else self.ended
         context = contextvars.copy_context()
 
         def settle(value: Any, error: BaseException | None) -> None:
@@ -63,4 +63,6 @@ class RunThreads:
                 loop.call_soon_threadsafe(settle, value, error)
 
         threading.Thread(target=run, name=name, daemon=True).start()
+        self._running += 1  # not for one that the system refused; it settles on the loop, so after this
+        self.ended = ended
         return result

@@ -38,7 +38,7 @@ class Watchdog:
         if self._handle is not None:
             self._handle.cancel()
         self._stop.set()
-        await asyncio.to_thread(self._thread.join)
+        self._thread.join()  # at once: it only waited. Agents may hold all threads of the default executor
 
     def _beat(self) -> None:
         now = time.monotonic()

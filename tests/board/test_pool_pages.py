@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flockd.domain.gathering import BATCH_MOST
 from flockd.domain.visibility import After
@@ -137,6 +139,21 @@ async def test_what_is_due_at_once_goes_in_pages(rigs: Rigs, keys: int) -> None:
     assert rig.kinds().count("correlation.completed") == DUE_PAGE + 201  # that of the B, too
 
 
+async def test_two_at_once_tell_it_once(rigs: Rigs, caplog: pytest.LogCaptureFixture) -> None:
+    rig = await rigs(
+        gatherer("A", "B", by="n", within="1h"), gatherer("A", name="h", size=9, timeout="1h", by="n")
+    )
+    await bulk(rig, "A", range(5))
+    await rig.passed()
+    rig.clock.now += 3_600_000
+    async with rig.one_group():
+        for earlier in (0, 0, 1, 0):
+            rig.soon(rig.board.wake(rig.clock() - earlier))
+    assert len(rig.data("join.expired")) == 5
+    await rig.until(lambda: len(rig.working) == 5)
+    assert "decided again" not in caplog.text
+
+
 async def test_batches_go_whole_and_so_many_that_they_are_a_page(rigs: Rigs) -> None:
     """All of them are due at once, and filled in turns: of each the first is among the first that are due."""
     keys, each = 6, 300
@@ -188,6 +205,39 @@ async def test_what_is_hidden_shows_in_pages_and_others_get_in_between(rigs: Rig
     assert max(sizes(rig, "artifact.visible")) <= 128
     assert sum(sizes(rig, "artifact.visible")) == 300
     await rig.until(lambda: rig.writer.occupancy.busy["a"] + rig.writer.occupancy.ready["a"] == 300)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(1, 4),
+    st.lists(st.one_of(st.lists(st.integers(1, 3), min_size=1, max_size=9), st.none()), max_size=8),
+)
+async def test_bulks_and_deadlines_are_what_a_naive_model_says(
+    rigs: Rigs, size: int, steps: list[list[int] | None]
+) -> None:
+    """Batches of each key, published in bulk, while (None) all that waits is due, in one group with the next bulk."""
+    rig = await rigs(gatherer("A", size=size, timeout="1h", by="n"))
+    waiting: dict[int, list[int]] = defaultdict(list)
+    batches: list[tuple[int, ...]] = []
+    for numbers in steps:
+        if numbers is None:
+            await rig.passed()
+            rig.clock.now += 3_600_000
+            async with rig.one_group():
+                rig.soon(rig.board.wake(rig.clock()))
+                rig.soon(rig.publish("A", 1))
+            batches += [tuple(held) for held in waiting.values() if held]
+            waiting.clear()
+        for n in [1] if numbers is None else numbers:
+            waiting[n].append(n)
+            if len(waiting[n]) == size:
+                batches.append(tuple(waiting.pop(n)))
+        if numbers is not None:
+            await bulk(rig, "A", numbers)
+    await rig.until(lambda: len(rig.working) == len(batches))
+    assert sorted(call.inputs for call in rig.working) == sorted(batches)
+    assert rig.verify() == []
+    await rig.stop()
 
 
 # -- one pool -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,7 @@ from flockd.board import Idempotency, Redriven
 from flockd.domain.identity import new_id
 from flockd.errors import Conflict, IdempotencyMismatch, NotFound, Overloaded
 from flockd.store.occupancy import Limits
+from flockd.store.reads import Reads
 
 from ..rig import Rig, Rigs, agent
 
@@ -151,6 +155,32 @@ async def test_which_dead_letters_fit(rigs: Rigs) -> None:
     assert await fitting(died_before=later) == ([one, two], 2)
     runs, total = await rig.reads.runs(error="TIMEOUT", limit=10)
     assert ([run.id for run in runs], total.count) == ([four], 1)
+
+
+async def test_an_error_is_found_by_its_index(rigs: Rigs) -> None:
+    """However many others died of something else; a waiting one that failed so is none of them."""
+    plans: list[str] = []
+
+    class Explained(Reads):
+        async def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+            plans.extend(str(row[3]) for row in await super()._rows(f"EXPLAIN QUERY PLAN {sql}", parameters))
+            return await super()._rows(sql, parameters)
+
+    rig = await rigs(agent("a", "A"), agent("b", "B", retries=1))
+    (one,) = await dead(rig, 1)
+    await rig.publish("B")
+    (await rig.call("b")).fail()
+    await rig.event("run.retrying")
+    reads = Explained(rig.readers)
+    for name in (None, "a"):
+        runs, total = await reads.runs(error="AGENT_FAILED", agent=name, limit=10)
+        assert ([run.id for run in runs], total.count) == ([one], 1)
+        assert await reads.dead_letters(error="AGENT_FAILED", agent=name, limit=10) == ([one], total)
+    found = [plan for plan in plans if "runs_by_error" in plan]
+    assert len(found) == 8, "page and count of both"
+    assert all("(tenant=? AND <expr>=?)" in plan for plan in found)
+    waiting, _ = await rig.reads.runs(error="AGENT_FAILED", state="waiting", limit=10)
+    assert [run.agent for run in waiting] == ["b"]
 
 
 async def test_counting_dead_letters_is_bounded(rigs: Rigs) -> None:

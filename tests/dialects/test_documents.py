@@ -78,7 +78,7 @@ def test_a_request_is_answered_as_documented(
             wait_for_the_end(daemon, earlier)
     reply = client(daemon, filled(call.text, ids, earlier))
     assert reply.status == call.status, reply
-    assert list(differences(call.answer, reply.body)) == []
+    assert list(differences(call.answer, reply.body)) == [], reply.body
     assert list(differences({name.lower(): one for name, one in call.headers.items()}, reply.headers)) == []
     if call.after == call.text:
         assert reply.body == earlier

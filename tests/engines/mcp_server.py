@@ -18,6 +18,7 @@ import anyio
 import uvicorn
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.shared.exceptions import MCPError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -66,6 +67,19 @@ def fail() -> str:
 def die() -> str:
     print("these are my last words", file=sys.stderr, flush=True)
     os._exit(3)
+
+
+@server.tool()
+def mumble() -> str:
+    """Prints where only messages belong, and in another encoding."""
+    os.write(1, "größer\n".encode("latin-1"))
+    return "mumbled"
+
+
+@server.tool()
+def refuse() -> str:
+    """Fails with the code that JSON-RPC has for whatever goes wrong in a server."""
+    raise MCPError(-32000, "the database is locked")
 
 
 @server.tool()

@@ -35,6 +35,7 @@ def test_values_and_their_words_are_taken_out_the_longest_first(text: str, left:
         ("Incorrect key: zq-7777777", None, "Incorrect key: zq-7777777"),
         ("Incorrect key: zq-7777777", "PROXY_AUTH", "Incorrect key: ***"),
         ("at https://me:hunter2@example.com/", None, "at https://***@example.com/"),
+        ("at https://me:hunter@2@example.com/", None, "at https://***@example.com/"),
         ("nothing", "NOT_SET", "nothing"),
     ],
 )

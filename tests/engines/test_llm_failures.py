@@ -10,7 +10,6 @@ import pytest
 
 from flockd.domain.rate import Rate
 from flockd.domain.usage import Most, Usage
-from flockd.engines.confidential import without_secrets
 from flockd.engines.outside import LlmDefaults, ModelLimits, Outside
 from flockd.errors import AgentFailed, BudgetExceeded
 
@@ -129,14 +128,13 @@ async def test_no_secret_of_the_environment_is_told(
     provider: FakeOpenAI, defaults: LlmDefaults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TINY_KEY", "sk-very-secret")
-    provider.script(Refuses(401, "Incorrect API key provided: sk-very-secret."))
+    monkeypatch.setenv("SIGNING_KEY", "of several\nlines")
+    provider.script(Refuses(401, "Incorrect API key provided: sk-very-secret.\nNor is it of several\nlines."))
     async with Outside(defaults._replace(api_key_env="TINY_KEY")) as outside:
         message = await failure(outside)
     assert message == (
-        "agent reader: openai:tiny refused the request (401): Incorrect API key provided: ***."
+        "agent reader: openai:tiny refused the request (401): Incorrect API key provided: ***. Nor is it ***."
     )
-    monkeypatch.setenv("SOME_TOKEN", "short")
-    assert without_secrets("short") == "short"
 
 
 async def test_a_server_that_is_not_there_is_told(

@@ -113,6 +113,12 @@ async def test_only_tools_on_the_list_are_shown_and_callable(notes: Path) -> Non
     assert not lives(pid)
 
 
+async def test_what_a_program_prints_beside_its_messages_costs_no_answer(notes: Path) -> None:
+    told = await called(program("mumble", timeout_seconds=10), ("test_mumble", {}), ("test_mumble", {}))
+    assert told == [("mumbled", "success")] * 2
+    assert len(pids(notes)) == 1
+
+
 async def test_a_recorded_call_is_not_made_again(notes: Path) -> None:
     kept = Kept()
     first = await called(program("add"), ("test_add", {"a": 1}), kept=kept)
@@ -223,7 +229,8 @@ async def test_what_a_server_was_given_is_neither_told_nor_logged_whatever_its_v
         (program("ad"), r"the MCP server test has no tool ad: did you mean add\?", True),
         (
             program("zzzzzz"),
-            "the MCP server test has no tool zzzzzz: it has add, die, environment, fail, picture, pid, tell, wait",
+            "the MCP server test has no tool zzzzzz: it has add, die, environment, fail, mumble, picture, pid, "
+            "refuse, tell, wait",
             True,
         ),
         (

@@ -35,6 +35,16 @@ async def test_a_program_that_died_is_started_again_by_the_next_call_and_the_las
     assert not any(lives(pid) for pid in pids(notes))
 
 
+async def test_a_program_that_answers_with_any_error_is_not_taken_for_one_that_ended(notes: Path) -> None:
+    script = Script([("test_refuse", {})], [("test_add", {"a": 1})])
+    await script.run(attempt().context, mcp=[program("refuse", "add")])
+    assert script.told == [
+        [("the MCP server test: the database is locked", "failed")],
+        [(2, "success")],
+    ]
+    assert len(pids(notes)) == 1
+
+
 MUTE = """
 import os, time
 with open(os.environ["MCP_TEST_NOTES"], "a") as notes:

@@ -190,10 +190,11 @@ class _Fatal(Exception):
         (asyncio.CancelledError(), "it cancelled itself"),
         (_Unspeakable(), "_Unspeakable"),
         (_Fatal(), "_Fatal"),
+        (ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("no")]), "ValueError: no"),
         (ValueError("a\ud800b"), "ValueError: a?b"),
         (ValueError("x" * 5000), ("ValueError: " + "x" * 5000)[:1000]),
     ],
-    ids=["exit", "cancelled", "unspeakable", "fatal", "surrogate", "long"],
+    ids=["exit", "cancelled", "unspeakable", "fatal", "task group", "surrogate", "long"],
 )
 @pytest.mark.parametrize("in_thread", [False, True], ids=["async", "def"])
 async def test_whatever_is_raised_is_told(error: BaseException, told: str, in_thread: bool) -> None:

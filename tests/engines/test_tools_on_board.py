@@ -18,7 +18,7 @@ from flockd.engines.llm.thinking import McpServer, Seen, Thinking
 from flockd.engines.outside import Outside
 
 from ..rig import Note, Rig, Rigs, agent, rigs
-from .fake_openai import Breaks, Calls, FakeOpenAI, Hangs
+from .fake_openai import Breaks, Calls, FakeOpenAI, Hangs, Refuses
 from .test_mcp import SERVER, lives, noted, notes, pids, until
 
 __all__ = ["notes", "rigs"]
@@ -181,6 +181,27 @@ async def test_a_tool_may_end_its_run_for_good(provider: FakeOpenAI, outside: Ou
     ]
     assert [event["outcome"] for event in rig.data("tool.called")] == ["error"]
     assert len(provider.asked) == 1
+
+
+async def test_a_run_that_was_refused_for_good_goes_on_where_it_was_when_it_is_started_again_by_hand(
+    provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    charged: list[int] = []
+
+    async def charge_card(amount: int) -> str:
+        charged.append(amount)
+        raise LookupError("nobody answers")
+
+    provider.script(charge("charge_card", amount=5), Refuses(401, "the key has expired"), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(charge_card,)), retries=3)
+    run_id = (await rig.event("run.failed")).run_id
+    assert run_id is not None
+    assert rig.data("run.retrying") == []
+    await rig.retry(run_id)
+    assert await published(rig) == [7]
+    assert charged == [5]
+    _, refused, answered = provider.asked
+    assert answered.body["messages"] == refused.body["messages"]
 
 
 @pytest.mark.parametrize("blocks", [False, True], ids=["async def", "def"])

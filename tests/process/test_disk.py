@@ -12,7 +12,7 @@ import pytest
 
 from . import disk
 from .client import Client, CutError
-from .daemon import Daemon
+from .daemon import Daemon, DaemonEndedError
 from .disk import Disk
 from .tail import Tail
 
@@ -131,3 +131,34 @@ async def failing_fsync(daemon: Daemon) -> AsyncIterator[bool]:
             with contextlib.suppress(ProcessLookupError):
                 tracer.terminate()
         await tracer.communicate()
+
+
+async def test_a_failed_fsync_while_it_starts_ends_the_process(tmp_path: Path, daemon: Daemon) -> None:
+    faulty = disk.faulty(tmp_path, "SQLITE_IOERR_FSYNC")
+    await daemon.start()
+    daemon.terminate()
+    assert await daemon.wait() == 0
+    faulty.spoil()
+    with pytest.raises(DaemonEndedError) as ended:
+        await daemon.start(program=faulty.program)
+    assert ended.value.code == 70
+    assert "Mend the disk and start flockd again" in ended.value.output
+    assert "Traceback" not in ended.value.output
+    faulty.mend()
+    await daemon.start()
+    await daemon.verify()
+
+
+async def test_a_failed_fsync_while_it_drains_ends_the_process(
+    tmp_path: Path, daemon: Daemon, client: Client, tail: Tail
+) -> None:
+    faulty = disk.faulty(tmp_path, "SQLITE_IOERR_FSYNC")
+    await daemon.start(program=faulty.program, settings={"FLOCKD_SHUTDOWN__GRACE_SECONDS": "600"})
+    (await client.publish("Slow", {"n": 1, "seconds": 600})).accepted()
+    await tail.until("run.started", agent="sleeper")
+    faulty.spoil()
+    daemon.terminate()  # the first thing that a drain does is to write
+    assert await daemon.wait() == 70, "nothing that ends within the grace could be stored"
+    assert "stopping" in daemon.output
+    faulty.mend()
+    await daemon.verify()

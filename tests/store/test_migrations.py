@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from flockd.board.usage import EndCall
+from flockd.domain.agent import Agent
+from flockd.domain.gathering import JoinSpec
 from flockd.domain.identity import new_id
 from flockd.domain.moment import HOUR_MS
+from flockd.domain.subscription import Subscription
 from flockd.domain.usage import Call, Most, Usage
 from flockd.store import sqlite
 from flockd.store.sqlite import StoreRefused, migrate
@@ -42,6 +45,7 @@ def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 TAKE_BACK = {
+    "errors": "DROP INDEX runs_by_error;",
     "taken_from_pools": "DROP INDEX pools_by_agent;",
     "honest_sums": "ALTER TABLE usage DROP COLUMN unpriced; ALTER TABLE usage DROP COLUMN estimated; "
     "ALTER TABLE usage_hours DROP COLUMN unpriced; ALTER TABLE usage_hours DROP COLUMN estimated; "
@@ -231,6 +235,21 @@ def sums(path: Path) -> dict[str, list[tuple[Any, ...]]]:
                 "correlations": "id, seq, state, usage",
             }.items()
         }  # fmt: skip
+
+
+async def test_what_was_pooled_before_pools_had_an_index_of_agents_is_taken_by_it(path: Path) -> None:
+    join = Agent("g", Subscription(("A", "B"), gathering=JoinSpec(by="n", within="1h")), ())
+    rig = await Rig(path, join).start()
+    for n in (1, 2):
+        await rig.publish("A", n)
+    await rig.stop()
+    take_back(path, "taken_from_pools")
+    await rig.start()
+    await rig.publish("B", 2)
+    assert (await rig.call("g")).inputs == (2, 2)
+    assert rig.connection.execute("SELECT seq, key FROM pools").fetchall() == [(2, "1")]
+    await rig.stop()
+    assert verify_path(path) == []
 
 
 def test_a_file_is_copied_before_its_first_step(path: Path, schema: Path) -> None:

@@ -38,6 +38,8 @@ async def failed(rigs: Rigs, error: BaseException, backoff: Mapping[str, float] 
         (Declined("402"), {"*": 1.0}, "Declined: 402"),
         (together(ValueError("x"), Declined("402")), {}, "Declined: 402"),
         (AgentFailed("The service says 404.", is_final=True), {}, "The service says 404."),
+        (together(AgentFailed("The service says 404.", is_final=True)), {}, "The service says 404."),
+        (together(KeyError("x")), {"LookupError": NEVER}, "KeyError: 'x'"),
         (ValueError("no such order"), {"ValueError": NEVER, "*": 1.0}, "ValueError: no such order"),
         (AgentFailed("The service says 503.", kind="http_503"), {"http_503": NEVER}, "The service says 503."),
     ],

@@ -1,13 +1,17 @@
 """What a restart finds: runs that were cut off, orphans, retries that waited, and what a drain left behind."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from flockd.store.occupancy import Limits
+from flockd.store.reads import Reads, ReadyRun
+from flockd.store.reads.base import PAGE_MAX
+from flockd.supervisor.lane import LaneKey
 
-from ..rig import Rig, Rigs, agent, new_id
+from ..rig import Rig, Rigs, agent, new_id, publication
 
 HOUR_SECONDS = 3600
 
@@ -101,6 +105,45 @@ async def test_suspects_of_a_paused_agent_do_not_hold_up_those_of_another(rigs: 
         await rig.until(lambda n=done: rig.kinds().count("run.completed") == n)  # type: ignore[misc]
     await rig.board.pause_agent(paused, False)
     await rig.call("a")
+
+
+async def test_a_start_reads_many_lanes_at_once(rigs: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many keys that their first runs are three pages; of one key there is more than a window."""
+    reads: list[int] = []
+    ready_pages = Reads.ready_pages
+
+    async def counting(self: Reads, lanes: Sequence[LaneKey], limit: int) -> dict[LaneKey, list[ReadyRun]]:
+        pages = await ready_pages(self, lanes, limit)
+        reads.append(sum(map(len, pages.values())))
+        return pages
+
+    rig = await rigs(
+        agent("a", "A", max_concurrency=1, concurrency_key=lambda document: document["n"]),
+        limits=Limits(running=1),
+        lane_window=16,
+    )
+    numbers = [*range(1100), *[1] * 50]
+    await rig.board.publish_many([publication("A", n) for n in numbers], atomic=True)
+    (await rig.call("a", 0)).give()
+    await rig.until(lambda: rig.working and rig.working[0].inputs != (0,))
+    await rig.board.pause_agent(rig.board.agents["a"], True)
+    await rig.crash()
+    monkeypatch.setattr(Reads, "ready_pages", counting)
+    rig.limits = Limits(running=2000)
+    await rig.start()
+    await rig.passed()
+    assert reads == [], "nothing may start"
+    await rig.board.pause_agent(rig.board.agents["a"], False)
+    await rig.until(lambda: len(rig.working) == 1099)
+    assert len(reads[:3]) == 3 and sum(reads[:3]) == 1098 + 16
+    assert max(reads) <= PAGE_MAX
+    for _ in range(51):
+        call = await rig.call("a", 1)
+        call.give()
+        await call.ended.wait()
+    await rig.until(
+        lambda: rig.writer.occupancy.ready.total == 0 and not rig.busy(rig.board.agents["a"].place("1"))
+    )
 
 
 async def test_a_waiting_retry_wakes_after_a_restart(rigs: Rigs) -> None:

@@ -128,8 +128,12 @@ def test_where_is_an_expression_over_the_payload_or_a_function_of_the_value() ->
         ({"rate": 10}, 'rate is 10: write "10/1m", ten starts a minute'),
         ({"rate": "0/s"}, "rate: a rate has 1 to 10000 starts per period, not '0/s'"),
         ({"backoff": "soon"}, "backoff of *: 'soon' is not a duration"),
+        (
+            {"backoff": float("nan")},
+            "backoff of *: a duration must be longer than zero and have an end, not nan",
+        ),
         ({"backoff": {"TimeoutError": 0}}, "backoff of TimeoutError: a duration must be longer than zero"),
-        ({"backoff": {"a b": 1}}, "backoff has 'a b': name the class of an exception, timeout, or * for the"),
+        ({"backoff": {"a b": 1}}, "backoff has 'a b': name the class of an exception, timeout, http_404"),
         (
             {"concurrency_key": "txt"},
             "concurrency_key= goes by txt, but Idea has no field txt: did you mean text?",

@@ -89,6 +89,11 @@ def test_one_of_several_failures_that_no_retry_can_help_stands_for_all() -> None
     assert meant(harmless) is harmless
 
 
+def test_a_failure_in_a_group_of_its_own_is_meant_itself() -> None:
+    assert pause(ExceptionGroup("", [ExceptionGroup("", [UnicodeError()])]), ValueError=2.0) == 2.0
+    assert pause(ExceptionGroup("", [UnicodeError(), KeyError()]), ValueError=2.0) == 7.0
+
+
 def test_it_says_why_in_its_own_words_or_in_those_of_its_cause() -> None:
     def raised(error: BaseException, cause: BaseException | None) -> str:
         with pytest.raises(type(error)) as caught:

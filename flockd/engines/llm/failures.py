@@ -99,7 +99,8 @@ def _message(error: BaseException, key_variable: str | None) -> str:
         while (error.__cause__ or error.__context__) is not None and not isinstance(error, ModelHTTPError):
             error = error.__cause__ or error.__context__ or error
         said = str(error) or type(error).__name__
-    return without_secrets(" ".join(said.split()), key_variable)[:_MESSAGE_CHARACTERS]
+    said = without_secrets(said, key_variable)  # first, since one may have line breaks in it
+    return " ".join(said.split())[:_MESSAGE_CHARACTERS]
 
 
 def _said(body: object) -> str | None:

@@ -36,6 +36,8 @@ _CONNECT_SECONDS = 10.0
 _FINAL = frozenset({401, 403, 404})
 """With these a server refuses whoever comes with that key, or it is not there."""
 
+_CLOSED = (CONNECTION_CLOSED, "Connection closed")
+
 _owners: set[asyncio.Task[None]] = set()
 """The tasks of all connections: one may outlive its run for as long as its server takes to end."""
 
@@ -138,7 +140,12 @@ class Connection:
         server = self._server
         if server.url is None:
             program, *arguments = server.command
-            parameters = StdioServerParameters(command=program, args=arguments, env=self._environment())
+            parameters = StdioServerParameters(
+                command=program,
+                args=arguments,
+                env=self._environment(),
+                encoding_error_handler="replace",  # else one byte that is no UTF-8 is the last that is read of it
+            )
             with stderr:
                 yield stdio_client(parameters, errlog=stderr.file)
             return
@@ -226,7 +233,8 @@ class Connection:
 
 
 def _is_closed(error: BaseException) -> bool:
-    return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED
+    """The library says so in these words; its code alone is that of any error of a server, too (-32000)."""
+    return isinstance(error, MCPError) and (error.code, error.message) == _CLOSED
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-_LINE_BYTES = 2000
+_LINE_CHARACTERS = 2000
+_REST_BYTES = 1 << 16
+"""What is kept of a line that has no end yet: more than is told, so that no secret is cut before it is taken out."""
 _LAST_LINES = 20
 """What is told again, louder, where the server is lost."""
 
@@ -57,11 +59,11 @@ class Stderr:
             asyncio.get_running_loop().remove_reader(self._read)
             return
         *lines, self._rest = (self._rest + said).split(b"\n")
-        self._rest = self._rest[:_LINE_BYTES]
+        self._rest = self._rest[:_REST_BYTES]
         for line in lines:
             self._say(line)
 
     def _say(self, line: bytes) -> None:
-        if text := self._redacted(line.decode(errors="replace").rstrip())[:_LINE_BYTES]:
+        if text := self._redacted(line.decode(errors="replace").rstrip())[:_LINE_CHARACTERS]:
             self._last.append(text)
             self._log.debug("MCP server %s: %s", self._server, text)

@@ -91,13 +91,14 @@ class ToolCalls:
         except BaseException as error:  # an author may raise anything, and SystemExit would end the loop
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
+            cause = meant(error)
             failure = ToolFailure(
-                told(error), is_correction=isinstance(error, ToolFailure) and error.is_correction
+                told(cause), is_correction=isinstance(cause, ToolFailure) and cause.is_correction
             )
             event = tool_called(tool, canonical, _ms(loop.time() - began), str(failure))
             rounds = self._failed.setdefault(tool, set())
             rounds.add(round)
-            if isinstance(meant(error), AgentFailed | BudgetExceeded | NonRetryableError):
+            if isinstance(cause, AgentFailed | BudgetExceeded | NonRetryableError):
                 await memory.tell_tool(event)
                 raise
             if len(rounds) > FAILED_ROUNDS:

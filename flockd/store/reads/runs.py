@@ -65,7 +65,9 @@ class RunReads(NounReads):
         if error is not None and state is None:
             state = "dead"
         where, parameters = joined(_wanted(agent, state, correlation, error))
-        ords = f"SELECT ord FROM runs {_index(agent, state, correlation)} WHERE {where} ORDER BY ord DESC"
+        ords = (
+            f"SELECT ord FROM runs {_index(agent, state, correlation, error)} WHERE {where} ORDER BY ord DESC"
+        )
         is_counted = correlation is None and error is None
         if is_counted:
             count, count_parameters = _counted(agent, state)
@@ -103,7 +105,7 @@ class RunReads(NounReads):
             found.append(Condition("completed_at < ?", (died_before,)))
         where, parameters = joined(found)
         dead = (
-            f"SELECT id, ord FROM runs {_index(agent, 'dead', correlation_id)} WHERE {where} AND "
+            f"SELECT id, ord FROM runs {_index(agent, 'dead', correlation_id, error)} WHERE {where} AND "
             "(SELECT state FROM correlations WHERE id = runs.correlation) <> 'cancelled' ORDER BY ord LIMIT ?"
         )
         rows = await self._rows(
@@ -185,16 +187,20 @@ def _wanted(
         found.append(Condition("correlation = ?", (id_bytes(correlation),)))
     if agent is not None:
         found.append(Condition("agent = ?", (agent,)))
-    if state is not None:
+    if state == "dead":
+        found.append(Condition("state = 'dead'", ()))  # as the index of errors says it
+    elif state is not None:
         found.append(Condition("state = ?", (state,)))
     if error is not None:
         found.append(Condition("CAST(error AS TEXT) ->> 'code' = ?", (error,)))
     return found
 
 
-def _index(agent: str | None, state: str | None, correlation: str | None) -> str:
+def _index(agent: str | None, state: str | None, correlation: str | None, error: str | None) -> str:
     if correlation is not None:
         return "INDEXED BY runs_by_correlation"
+    if error is not None and state == "dead":
+        return "INDEXED BY runs_by_error"
     if agent is not None:
         return "INDEXED BY runs_by_agent" if state is None else "INDEXED BY runs_by_agent_state"
     return "NOT INDEXED" if state is None else "INDEXED BY runs_by_state"
