@@ -17,6 +17,7 @@ from flockd.demo.catalogue import OPERATIONS
 from flockd.demo.catalogue.unknown import test_unimplemented, unimplemented
 from flockd.demo.names import ModuleName
 from flockd.demo.plan import Plan, Step
+from flockd.demo.source import parsing
 
 
 class GeneratedCode(BaseModel):
@@ -62,7 +63,7 @@ def _renamed(
     function: Callable[..., Any], names: Mapping[str, ast.expr], name: str, sentence: str
 ) -> ast.FunctionDef:
     """A copy of a function of the catalogue under another name, and with `sentence` in its docstring."""
-    (definition,) = ast.parse(_text(function)).body
+    (definition,) = _tree(function).body
     assert isinstance(definition, ast.FunctionDef)
     _Rename(names).visit(definition)
     definition.name = name
@@ -83,11 +84,11 @@ class _Rename(ast.NodeTransformer):
 
 def _imports(function: Callable[..., Any]) -> dict[str, ast.stmt]:
     """The imports of the catalogue's file that a function needs, each by the name that it binds."""
-    used = {node.id for node in ast.walk(ast.parse(_text(function))) if isinstance(node, ast.Name)}
+    used = {node.id for node in ast.walk(_tree(function)) if isinstance(node, ast.Name)}
     module = inspect.getmodule(function)
     assert module is not None
     found: dict[str, ast.stmt] = {}
-    for statement in ast.parse(_text(module)).body:
+    for statement in _tree(module).body:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             for alias in statement.names:
                 if alias.name in used:
@@ -122,6 +123,11 @@ def _indented(documentation: str) -> str:
     if "\n" not in documentation:
         return documentation
     return "\n    ".join(documentation.split("\n")).replace("\n    \n", "\n\n") + "\n    "
+
+
+def _tree(what: Any) -> ast.Module:
+    with parsing:
+        return ast.parse(_text(what))
 
 
 @cache

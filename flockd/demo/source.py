@@ -33,8 +33,10 @@ _COMMENT_OR_STRING = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# `catch_warnings` swaps the filters of the whole process: two threads in it would restore each other's.
-_parsing = threading.Lock()
+parsing = threading.Lock()
+"""Whoever parses holds it. `catch_warnings` swaps the filters of the whole process: two threads in it would restore
+each other's. And before CPython 3.11.8 two threads that parse share one count of how deep they are (its issue
+106905), and one of them fails with a SystemError."""
 
 
 class CodeSubmission(BaseModel):
@@ -86,7 +88,7 @@ def parse_source(code: str) -> ParsedSource:
             said = f"Unreadable source: an f-string of more than {FSTRING_MAX_CHARACTERS:,} characters"
             return ParsedSource(None, Complaint(*_place(code, found.start()), said), ())
     tree, error = None, None
-    with _parsing, warnings.catch_warnings(record=True) as heard:
+    with parsing, warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
             tree = ast.parse(code, filename=_SOURCE_NAME)

@@ -45,8 +45,7 @@ async def stream(
     chunked = request.version >= HttpVersion11
     response = _response(as_wanted)
     response.force_close()
-    if not chunked:
-        response.headers[hdrs.CONNECTION] = "close"  # where nothing else marks the end of the body
+    response.headers[hdrs.CONNECTION] = "close"  # it says keep-alive, and a client would ask on it again
     writer = await response.prepare(request)
     response.headers.clear()  # they are sent: a kilobyte for as long as the stream lasts
     transport = request.transport

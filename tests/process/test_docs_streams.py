@@ -95,7 +95,7 @@ class Reader:
         path.write_text(code, "utf-8")
         if named is None:
             assert block.shown
-            assert plain(self.machine.run(f"python -X dev {path.name}")) == block.shown
+            assert plain(self.machine.run(f"python -W default {path.name}")) == block.shown
 
     def _js(self, block: Block) -> None:
         """The first request is refused, as by a proxy whose upstream is away."""

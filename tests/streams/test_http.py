@@ -59,6 +59,7 @@ async def test_lines_are_what_the_blocks_of_sse_carry(ring_bytes: int) -> None:
             assert response.status == 200
             assert response.headers["Content-Type"] == "application/x-ndjson"
             assert response.headers["X-Accel-Buffering"] == "no"
+            assert response.headers["Connection"] == "close", "it closes, so nobody should ask again on it"
 
             async def line() -> Any:
                 return orjson.loads(await response.content.readline())

@@ -27,6 +27,7 @@ async def test_a_stream_begins_with_hello_and_then_tells_what_happens(world: Wor
         assert reader.status == 200
         assert reader.headers["Content-Type"] == "text/event-stream"
         assert reader.headers["X-Accel-Buffering"] == "no"
+        assert reader.headers["Connection"] == "close", "it closes, so nobody should ask again on it"
         assert reader.blocks[0].id is None
         assert reader.of("hello") == [
             {"kind": "hello", "data": {"log_id": LOG_ID, "head": 3, "complete_from": 1, "position": 3}}

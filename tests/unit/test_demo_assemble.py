@@ -1,6 +1,9 @@
 """Generated code: it stands alone, it works, and words of the requirements are never code in it."""
 
 import ast
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -149,3 +152,26 @@ def _only_functions_of_the_plan(text: str) -> None:
 
 def _plan(*steps: Step) -> Plan:
     return Plan(title="A plan", module="planned", steps=list(steps))
+
+
+def test_several_threads_write_and_read_code_at_once() -> None:
+    """Another thread comes in wherever a parse makes objects: a collector that has something to say lets it in."""
+    plan = make_plan(Requirements(requirements="Create a calculator"))
+    source = CodeSubmission(code=assemble(plan).generated_code)
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(_let_others_in)
+    gc.set_threshold(50)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            written = [threads.submit(assemble, plan) for _ in range(8)]
+            read = [threads.submit(find_bugs, source) for _ in range(8)]
+        assert all(one.result().generated_code == source.code for one in written)
+        assert len({one.result().model_dump_json() for one in read}) == 1
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(_let_others_in)
+
+
+def _let_others_in(phase: str, _info: dict[str, int]) -> None:
+    if phase == "start":
+        time.sleep(0)
