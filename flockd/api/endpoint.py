@@ -9,10 +9,11 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 
 from flockd.api import json_body, problem
+from flockd.api.idempotency import again, given_before
 from flockd.api.keys import DAEMON, ApiSettings
 from flockd.api.middleware import JSON_HEADERS
 from flockd.api.validation import validated, validated_query
-from flockd.errors import InvalidInput, Unavailable
+from flockd.errors import FlockdError, InvalidInput, Unavailable
 from flockd.routing import JSON, Call, Route
 
 
@@ -27,8 +28,21 @@ class Endpoint:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Check the request, call the handler, make the response of a JSON answer."""
-        answer = await self._route.handler(await self._checked(request))
+        if self._route.publishes or self._route.keyed:
+            answer = await self._once(await self._checked(request))
+        else:
+            answer = await self._route.handler(await self._checked(request))
         return web.Response(body=answer, headers=JSON_HEADERS) if isinstance(answer, bytes) else answer
+
+    async def _once(self, call: Call[Any, Any]) -> bytes | web.StreamResponse:
+        """Call a handler that honours keys. What a key was answered stays, though it would be refused by now."""
+        try:
+            return await self._route.handler(call)
+        except FlockdError as error:
+            before = await given_before(call) if error.status < 500 else None
+            if before is None:
+                raise
+            return again(before)
 
     async def _checked(self, request: web.Request) -> Call[Any, Any]:
         """What the handler gets; it alone keeps it, since a stream may last for days."""

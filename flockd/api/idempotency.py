@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
+from flockd.api.keys import BOARD
 from flockd.board import Idempotency, Published
 from flockd.errors import FlockdError, InvalidInput
 from flockd.routing import JSON, Call
@@ -38,6 +39,18 @@ def idempotency(call: Call[Any, Any], parsed: Any, answer: Answer | None = None)
     scope = "\0".join((CALLER, call.request.method, call.request.path.rstrip("/"), key))
     body = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
     return Idempotency(_hash(scope.encode()), _hash(body), answer)
+
+
+async def given_before(call: Call[Any, Any]) -> bytes | None:
+    """The final answer to this request, where it was made before under its key.
+
+    For one that is refused now, since what it is checked against has changed: a file was moved, an agent is gone.
+    """
+    try:
+        record = idempotency(call, call.parsed)
+        return None if record is None else await call.app[BOARD].recall(record)
+    except FlockdError:  # another body, or no key at all: what it was refused for says more
+        return None
 
 
 def again(answer: bytes) -> web.Response:

@@ -20,6 +20,7 @@ from flockd.board.control import (
     FreeKeys,
     KeepAnswer,
     LiveText,
+    Recall,
     Reset,
 )
 from flockd.board.memory import Answer, Answered, Ask, RecordStep, TellTool
@@ -253,6 +254,11 @@ class Board:
     async def keep_answer(self, digest: bytes, answer: bytes, published: Published) -> None:
         """Store the final answer of the request that published this."""
         await self._submit(KeepAnswer(digest, answer, published.artifact_id))
+
+    async def recall(self, idempotency: Idempotency) -> bytes | None:
+        """The final answer that this key was given before, if any. Raises IdempotencyMismatch, Unavailable."""
+        answer: bytes | None = await self._submit(Recall(idempotency))
+        return answer
 
     async def free_key(self, digest: bytes, published: Published) -> None:
         """Forget the key of the request that published this and answered an error."""

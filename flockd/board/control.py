@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from flockd.board.ending import end, settle
 from flockd.board.memory import end_question
 from flockd.board.pools import withdraw
+from flockd.board.publication import Idempotency, keys_of, replay
 from flockd.domain.batch import BatchItem, ItemState
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
@@ -115,6 +116,21 @@ class KeepAnswer:
         record = state.keys.get(self.digest)
         if record is not None and record.answer is None and self.artifact_id in record.results:
             state.put_key(self.digest, record._replace(answer=self.answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Look for the final answer that a key was given before; None where it has none. Changes nothing."""
+
+    idempotency: Idempotency
+    inside: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(keys=keys_of(self.idempotency))
+
+    def decide(self, state: State) -> bytes | None:
+        before = replay(state, self.idempotency)
+        return None if before is None else before[1]
 
 
 @dataclass(frozen=True, slots=True)

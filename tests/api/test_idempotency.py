@@ -6,6 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
+
+from flockd import Flock
+from flockd.app import make_app
+from flockd.config import Config
 
 from .conftest import Api
 from .flocks import Gate
@@ -85,6 +90,21 @@ async def test_what_cannot_be_a_key(api: Api, key: str) -> None:
 async def test_errors_are_not_kept(api: Api) -> None:
     (await api.post("/api/v1/artifacts", {"type": "Oder"}, KEY)).problem(400, "INVALID_INPUT")
     (await api.post("/api/v1/artifacts", {"type": "Order"}, KEY)).ok()
+
+
+@pytest.mark.parametrize(("path", "body"), PUBLISHING.items())
+async def test_an_answer_stays_although_its_request_would_be_refused_by_now(
+    api: Api, config: Config, aiohttp_client: AiohttpClient, path: str, body: Any
+) -> None:
+    """The type and the agent are gone since the last start."""
+    first = (await api.post(path + "?atomic=true" * ("bulk" in path), body, KEY)).ok()
+    await api.client.close()
+    later = Api(await aiohttp_client(make_app(config, Flock(name="api-tests"))))
+    again = await later.post(path + "?atomic=true" * ("bulk" in path), body, KEY)
+    assert (again.ok(), again.headers["Idempotency-Replayed"]) == (first, "true")
+    for other_body, key in ((body, {"X-Idempotency-Key": "new"}), ({**body, "x": 1}, KEY), (body, {})):
+        refused = await later.post(path, other_body, key)
+        assert refused.status in (400, 404) or refused.ok()["accepted"] == 0
 
 
 async def test_a_failed_run_frees_its_key(api: Api) -> None:

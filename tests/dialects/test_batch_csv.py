@@ -159,6 +159,18 @@ async def test_files_below_the_folder(api: Served, files: Path) -> None:
         assert await results(api, "my_agent", name) == QUERIES
 
 
+async def test_a_batch_over_a_file_that_is_gone_is_answered_to_its_key_as_before(
+    api: Served, files: Path
+) -> None:
+    (files / "a.csv").write_text("query\nx\n")
+    body, key = {"agent_name": "my_agent", "batch_inputs": "a.csv"}, {"X-Idempotency-Key": "k"}
+    first = (await api.post("/run/batch", body, key)).ok()
+    (files / "a.csv").unlink()
+    again = await api.post("/run/batch", body, key)
+    assert (again.ok(), again.headers["Idempotency-Replayed"]) == (first, "true")
+    (await api.post("/run/batch", body)).problem(400, "INVALID_INPUT")
+
+
 async def test_a_path_that_leaves_the_folder_is_refused(api: Served, files: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("query\nx\n")
     (tmp_path / "files-2").mkdir()
