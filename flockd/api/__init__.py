@@ -11,7 +11,7 @@ from flockd.api.keys import METRICS, SETTINGS, ApiSettings
 from flockd.api.metrics import Metrics
 from flockd.api.middleware import add_headers, problems
 from flockd.api.routes import ROUTES
-from flockd.api.schema import write_documents
+from flockd.api.schema import DOCUMENTS, Documents
 from flockd.routing import Route
 
 __all__ = ["ROUTES", "ApiSettings", "setup"]
@@ -28,5 +28,5 @@ def setup(app: web.Application, settings: ApiSettings, tables: Sequence[Route] =
     app.middlewares.append(problems)
     app.on_response_prepare.append(add_headers)
     add_routes(app, routes, settings)
-    write_documents(app, routes, settings)
+    app[DOCUMENTS] = Documents(routes, settings)
     return metrics

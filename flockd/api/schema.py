@@ -1,8 +1,9 @@
-"""The OpenAPI documents as they are served: written once, when the application is put together."""
+"""The OpenAPI documents as they are served."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import orjson
 from aiohttp import hdrs, web
@@ -12,24 +13,35 @@ from flockd.api import convert, openapi
 from flockd.api.keys import ApiSettings
 from flockd.routing import JSON, Call, Route
 
-OPENAPI_31 = web.AppKey("OPENAPI_31", bytes)
-OPENAPI_30 = web.AppKey("OPENAPI_30", bytes)
+
+class Documents:
+    """Each is written when it is asked for the first time: that takes longer than all else that an application is put
+    together of, and most daemons are never asked."""
+
+    def __init__(self, routes: Sequence[Route], settings: ApiSettings) -> None:
+        self._routes = routes
+        self._settings = settings
+
+    @cached_property
+    def openapi_31(self) -> bytes:
+        return orjson.dumps(openapi.document(self._routes, __version__, self._settings))
+
+    @cached_property
+    def openapi_30(self) -> bytes:
+        return orjson.dumps(convert.to_openapi_30(orjson.loads(self.openapi_31)))
 
 
-def write_documents(app: web.Application, routes: Sequence[Route], settings: ApiSettings) -> None:
-    document = openapi.document(routes, __version__, settings)
-    app[OPENAPI_31] = orjson.dumps(document)
-    app[OPENAPI_30] = orjson.dumps(convert.to_openapi_30(document))
+DOCUMENTS = web.AppKey("DOCUMENTS", Documents)
 
 
 async def openapi_31(call: Call[None, None]) -> web.StreamResponse:
     """The OpenAPI 3.1 document."""
-    return _document(call.app[OPENAPI_31])
+    return _document(call.app[DOCUMENTS].openapi_31)
 
 
 async def openapi_30(call: Call[None, None]) -> web.StreamResponse:
     """The same as OpenAPI 3.0."""
-    return _document(call.app[OPENAPI_30])
+    return _document(call.app[DOCUMENTS].openapi_30)
 
 
 def _document(document: bytes) -> web.Response:
