@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import os
-import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import uvloop
 from aiohttp import web
 
-from flockd import __version__, dialects
+from flockd import dialects
 from flockd.api import ROUTES, ApiSettings, setup
 from flockd.api.keys import BOARD, DAEMON, HUB, READS, STREAMS, AgentLoad
 from flockd.config import Config
@@ -28,7 +24,6 @@ from flockd.domain.budget import Budgets
 from flockd.errors import Unavailable
 from flockd.flock import Flock
 from flockd.loading import budget_rules, outside_of
-from flockd.logs import set_up_logs
 from flockd.routing import reserved_names
 from flockd.store import sqlite
 from flockd.store.checkpoints import Checkpointer
@@ -42,16 +37,10 @@ from flockd.works import Works
 
 log = logging.getLogger(__name__)
 
-EXIT_FATAL = 70
-"""The exit code after a failure that only a fresh start can mend (EX_SOFTWARE of sysexits.h)."""
-_GC_THRESHOLDS = (20_000, 20, 50)
-"""Allocations before the collector looks at the young objects, and rounds before it looks at older ones. Almost nothing
-here is cyclic, and the events in the hub's ring, a hundred thousand, are looked at in vain: the default (700, 10, 10)
-costs a publication a tenth of its time."""
+_UPKEEP_THREADS = 2
+"""Checks and copies of the whole board at once: each reads all of it, whether or not its client still waits."""
 _RECOVER_SECONDS = 2.0
 """Between attempts to take up the work of the last process while the store cannot write."""
-_FLUSH_SECONDS = 0.2
-"""How long the answers that say so may take to leave before a fatal exit."""
 
 
 class Daemon:
@@ -87,6 +76,7 @@ class Daemon:
         self.path = config.store.path
         self.budgets = Budgets(budget_rules(config, flock))
         self._drained: asyncio.Task[None] | None = None
+        self._upkeep = ThreadPoolExecutor(_UPKEEP_THREADS, "flockd-upkeep")
 
     @property
     def name(self) -> str:
@@ -99,6 +89,7 @@ class Daemon:
         config = self.config
         async with AsyncExitStack() as stack:
             stack.enter_context(sqlite.lock_directory(self.path))
+            stack.callback(self._upkeep.shutdown, wait=False, cancel_futures=True)
             await asyncio.to_thread(sqlite.migrate, self.path)
             readers = await stack.enter_async_context(
                 sqlite.Readers(
@@ -239,11 +230,12 @@ class Daemon:
         }
 
     async def verify(self) -> list[str]:
-        return await asyncio.to_thread(verify_path, self.path)
+        return await asyncio.get_running_loop().run_in_executor(self._upkeep, verify_path, self.path)
 
     async def backup(self, target: Path) -> None:
         try:
-            await asyncio.to_thread(sqlite.backup_path, self.path, target)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._upkeep, sqlite.backup_path, self.path, target)
         except sqlite.StoreRefused as refused:
             raise Unavailable(str(refused)) from None
 
@@ -261,88 +253,3 @@ def make_app(config: Config, flock: Flock) -> web.Application:
 
     app.on_shutdown.append(end_streams)
     return app
-
-
-async def serve_async(config: Config, flock: Flock) -> int:
-    """Serve until SIGTERM, Ctrl-C or a fatal failure; answers the process's exit code."""
-    app = make_app(config, flock)
-    daemon = app[DAEMON]
-    assert isinstance(daemon, Daemon)
-    runner = web.AppRunner(
-        app,
-        access_log=logging.getLogger("flockd.access") if config.server.access_log else None,
-        handler_cancellation=True,  # a handler whose client left ends; board verbs outlive their callers
-        shutdown_timeout=config.shutdown.drain_seconds,
-        max_line_size=config.limits.header_bytes,
-        max_field_size=config.limits.header_bytes,
-    )
-    try:
-        await runner.setup()
-    except sqlite.StoreRefused as refused:
-        print(f"Error: {refused}", file=sys.stderr)
-        return 1
-    except Unavailable:
-        if not daemon.failed.done():
-            raise
-        return EXIT_FATAL  # why has been logged
-    stopped = _on_signals()  # before anybody is told that it is ready, and may want to end it
-    try:
-        site = web.TCPSite(runner, config.server.host, config.server.port, backlog=config.server.backlog)
-        await site.start()
-    except OSError as error:
-        await runner.cleanup()
-        print(
-            f"Error: cannot listen on {config.server.host}:{config.server.port} ({error.strerror}): "
-            "choose another port with --port.",
-            file=sys.stderr,
-        )
-        return 1
-    gc.freeze()  # modules, models and routes: they stay
-    host, port = runner.addresses[0][:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"flockd ready on http://{shown}:{port} (flockd {__version__}, data in {daemon.path})", flush=True)
-    await _unless_failed(daemon, stopped)
-    await _unless_failed(daemon, daemon.drain())
-    await runner.cleanup()
-    return EXIT_FATAL if daemon.failed.done() else 0
-
-
-async def _unless_failed(daemon: Daemon, end: Awaitable[None]) -> None:
-    """Wait for this. A failure that only a fresh start can mend ends the process meanwhile."""
-    waiting = asyncio.ensure_future(end)
-    ends: list[asyncio.Future[Any]] = [waiting, daemon.failed]
-    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    if daemon.failed.done():
-        await asyncio.sleep(_FLUSH_SECONDS)
-        sys.stdout.flush()
-        os._exit(EXIT_FATAL)  # nothing more is to be written: what is on disk is the truth
-    await waiting
-
-
-def _on_signals() -> asyncio.Future[None]:
-    """Done at the first SIGTERM or SIGINT; the second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[None] = loop.create_future()
-
-    def stop() -> None:
-        if stopped.done():
-            os._exit(1)  # what was acknowledged is on disk; the next start takes up the rest
-        log.info("stopping; one more signal would end it at once")
-        stopped.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    return stopped
-
-
-def serve(config: Config, flock: Flock) -> int:
-    """Serve from a process of its own: logs, loop, exit code. Ends the process with the daemon."""
-    set_up_logs(config.log.level, config.log.format)
-    gc.set_threshold(*_GC_THRESHOLDS)
-    sys.setswitchinterval(0.001)  # the writer's statements hand the lock over; it must come back soon
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(serve_async(config, flock))
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # what is to be kept is on disk; threads that agents started may never end

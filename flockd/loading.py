@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import ValidationError
+
 from flockd.config import AgentTable, Config, FlowTable, ModelTable, ServiceKeys, TypeTable, WorkflowTable
+from flockd.domain.artifact_type import problems_of
 from flockd.domain.budget import Budget, BudgetRule, Scope
 from flockd.domain.fields import model_of
 from flockd.domain.rate import parse_rate
+from flockd.engines.llm.choice import canonical, chosen
 from flockd.engines.outside import LlmDefaults, ModelLimits, Outside
 from flockd.errors import nearest
 from flockd.flock import Flock
@@ -32,6 +37,8 @@ THINKING_DEMO = "flockd.demo.flocks:thinking_flock"
 _NAMED = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)")
 _OWN_FOLDER = Path(__file__).parent
 _IMPORT_SYSTEM = Path(importlib.__file__)
+_LIBRARIES = {Path(folder) for name, folder in sysconfig.get_paths().items() if name.endswith("lib")}
+"""Where Python's own modules are, and installed ones."""
 
 
 class LoadError(Exception):
@@ -169,23 +176,35 @@ def _module(name: str, folders: list[Path]) -> ModuleType:
         looked = " and ".join(map(str, folders))
         raise LoadError(
             f"the module {name} cannot be imported (looked in {looked}, and the installed packages): "
-            f"{type(error).__name__}: {error}{_place(error)}"
+            f"{type(error).__name__}: {_said(error)}{_place(error)}"
         ) from error
 
 
+def _said(error: BaseException) -> str:
+    """What an import raised, on one line where pydantic takes several for a value that does not fit."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    fields = (f"{problem.field}: {problem.message}".removeprefix(": ") for problem in problems_of(error))
+    return f"{error.title}: {'; '.join(fields)}"
+
+
 def _place(error: BaseException) -> str:
-    """The innermost line of an author's code that an import reached, as " (file:line)"; empty for none."""
+    """The innermost line of an author's code that an import reached, as " (file:line)"; empty for none.
+
+    A line of a library, which the author called, is named only where there is no other.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}:{error.lineno})"
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = Path(frame.filename)
-        if (
-            _OWN_FOLDER not in file.parents
-            and file != _IMPORT_SYSTEM
-            and not frame.filename.startswith("<frozen")
-        ):
-            return f" ({frame.filename}:{frame.lineno})"
-    return ""
+    lines = [
+        (Path(frame.filename), frame.lineno)
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+        if not frame.filename.startswith("<")  # what has no file: the import system, generated code
+    ]
+    reached = [
+        (file, line) for file, line in lines if _OWN_FOLDER not in file.parents and file != _IMPORT_SYSTEM
+    ]
+    own = [(file, line) for file, line in reached if _LIBRARIES.isdisjoint(file.parents)]
+    return "".join(f" ({file}:{line})" for file, line in (own or reached)[:1])
 
 
 # Sections and tables of the configuration
@@ -194,7 +213,38 @@ def _place(error: BaseException) -> str:
 def outside_of(config: Config) -> Outside:
     """What engines reach beyond the daemon with, under the limits of `[llm]` and `[[models]]`. Raises LoadError."""
     models = [_model_limits(table) for table in config.models]
+    named: dict[str, str] = {}
+    for model in models:
+        other = named.get(canonical(model.name))
+        if other is not None:
+            raise LoadError(
+                f"model {model.name} ([[models]]): there is a table of {other}: make one of the two"
+            )
+        named[canonical(model.name)] = model.name
     return Outside(llm_defaults(config), models, answer_bytes=config.limits.output_bytes)
+
+
+def model_warnings(config: Config, flock: Flock) -> list[str]:
+    """What keeps agents from asking their models, beyond what `Flock.warnings` knows: imports what asks them."""
+    defaults, models, agents = llm_defaults(config), outside_of(config).models, flock.agents()
+    in_usd = [rule for rule in budget_rules(config, flock) if rule.budget.usd is not None]
+    found, choices = [], []
+    for engine in flock.llm_engines():
+        agent = agents[engine.agent]
+        choice = chosen(engine.thinking, engine.default_model, defaults)
+        if choice is None:
+            continue  # Flock.warnings says so
+        choices.append(choice)
+        if choice.problem is not None:
+            continue  # and this
+        counts = any(
+            rule.name in (None, agent.name if rule.scope is not Scope.tenant else agent.tenant)
+            for rule in in_usd
+        )
+        problem = engine.unaskable() or models.problem(choice, priced=counts)
+        if problem is not None:
+            found.append(f"agent {agent.name}: {problem}")
+    return found + [f"model {name} ([[models]]): no agent thinks with it" for name in models.unused(choices)]
 
 
 def llm_defaults(config: Config) -> LlmDefaults:

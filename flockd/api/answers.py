@@ -169,7 +169,8 @@ class Unjoined(BaseModel):
     """What an agent holds until the other artifacts of its AND come."""
 
     agent: str
-    artifacts: list[Id]
+    artifacts: list[Id] = Field(description="The oldest hundred, in the order of publication.")
+    truncated: bool = Field(default=False, description="It holds more than these. Absent where it does not.")
 
 
 class Correlation(BaseModel):

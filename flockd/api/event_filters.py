@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from flockd.domain.agent import Agents
 from flockd.domain.event import LIVE_ONLY, EventKind
 from flockd.domain.filter import EventFilter
 from flockd.domain.predicate import compile_where
@@ -35,16 +36,16 @@ class Wanted(Protocol):
 
 
 def event_filter(
-    wanted: Wanted, correlation_ids: Sequence[str], limits: StreamLimits, prefix: str = ""
+    wanted: Wanted, correlation_ids: Sequence[str], agents: Agents, limits: StreamLimits, prefix: str = ""
 ) -> EventFilter:
-    """The filter, in its one form: neither order nor repeats count.
+    """The filter, in its one form: neither order nor repeats count, nor how agents are spelled.
 
     Raises InvalidInput, with the field (which begins with `prefix`), for a kind that there is not, for a `where` that
     is none, and past what one filter may hold.
     """
     found = EventFilter(
         kinds=_set(wanted.kind),
-        agents=_set(wanted.agent),
+        agents=_set([agents.name_of(name) for name in wanted.agent]),
         correlation_ids=_set(correlation_ids),
         types=_set(wanted.type),
         produced_by=_set(wanted.produced_by),

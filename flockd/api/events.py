@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from flockd.api.event_filters import event_filter
-from flockd.api.keys import READS, STREAMS
+from flockd.api.keys import BOARD, READS, STREAMS
 from flockd.api.listing import identity
 from flockd.api.queries import EventsWanted, WorkflowEventsWanted
 from flockd.domain.correlation import CorrelationState
@@ -25,7 +25,7 @@ async def stream_events(call: Call[EventsWanted, None]) -> web.StreamResponse:
     Events, or NDJSON where `Accept` asks for it.
     """
     query, request, streams = call.query, call.request, call.app[STREAMS]
-    wanted = event_filter(query, query.correlation_id, streams.limits)
+    wanted = event_filter(query, query.correlation_id, call.app[BOARD].agents, streams.limits)
     with streams.place(request.remote):
         begin = start(
             streams.hub,
@@ -47,7 +47,7 @@ async def stream_workflow(call: Call[WorkflowEventsWanted, None]) -> web.StreamR
     """
     query, request, streams, reads = call.query, call.request, call.app[STREAMS], call.app[READS]
     correlation_id = identity(call, "correlation_id", "Correlation")
-    wanted = event_filter(query, (correlation_id,), streams.limits)
+    wanted = event_filter(query, (correlation_id,), call.app[BOARD].agents, streams.limits)
     with streams.place(request.remote):
         emptied = streams.hub.emptied_times
         begin = start(

@@ -22,7 +22,7 @@ async def list_runs(call: Call[RunPage, None]) -> bytes:
     query = call.query
     check_offset(call.app, query)
     found, total = await call.app[READS].runs(
-        agent=query.agent,
+        agent=None if query.agent is None else call.app[BOARD].agents.name_of(query.agent),
         state=query.state,
         error=query.error,
         correlation_id=query.correlation_id,
@@ -78,7 +78,7 @@ async def retry_runs(call: Call[None, RetryBody]) -> bytes | web.StreamResponse:
         run_ids, fitting = wanted.run_ids, Total(len(wanted.run_ids), exact=True)
     else:
         run_ids, fitting = await call.app[READS].dead_letters(
-            agent=wanted.agent,
+            agent=None if wanted.agent is None else call.app[BOARD].agents.name_of(wanted.agent),
             correlation_id=wanted.correlation_id,
             error=wanted.error,
             died_before=wanted.died_before,

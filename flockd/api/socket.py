@@ -171,7 +171,9 @@ class Conversation:
                 f"{limits.subscriptions_per_socket} subscriptions are open on this socket "
                 "(streams.subscriptions_per_socket)"
             )
-        wanted = event_filter(message.filter, message.filter.correlation_id, limits, "filter.")
+        wanted = event_filter(
+            message.filter, message.filter.correlation_id, self._app[BOARD].agents, limits, "filter."
+        )
         begin = start(
             streams.hub, after=message.after, from_start=message.from_ == "start", last_event_id=None
         )

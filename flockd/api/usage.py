@@ -25,10 +25,9 @@ async def sum_usage(call: Call[UsageWanted, None]) -> bytes:
     Of calls that are over, by the moment in which they began.
     """
     query, agents = call.query, call.app[BOARD].agents
-    agent = None if query.agent is None else agents.spelled(query.agent)
     found = await call.app[READS].usage(
         UsageFilter(
-            agent=query.agent if agent is None else agent.name,
+            agent=None if query.agent is None else agents.name_of(query.agent),
             model=query.model,
             correlation_id=query.correlation_id,
             began_from=query.from_,

@@ -53,8 +53,24 @@ def _problems(model: type[BaseModel], invalid: ValidationError, prefix: str) -> 
         if error["type"] == "extra_forbidden":
             found.append(_unknown(path, _names_beside(model, error)))
         else:
-            found.append(FieldProblem(path, error["msg"], error["type"]))
+            found.append(FieldProblem(path, _in_words_of_json(error["msg"]), error["type"]))
     return found
+
+
+def _in_words_of_json(message: str) -> str:
+    """A sentence of pydantic's for who sends JSON and knows nothing of Python."""
+    for pythons, ours in _WORDS:
+        message = message.replace(pythons, ours)
+    return message
+
+
+_WORDS = (
+    ("Unable to extract tag using discriminator", "Must have the field"),
+    ("Input should be a valid dictionary or object to extract fields from", "Input should be an object"),
+    ("Input should be a valid tuple", "Input should be a valid list"),
+    ("Tuple should have", "List should have"),
+    ("Value error, ", ""),
+)
 
 
 def _unknown(path: str, known: tuple[str, ...]) -> FieldProblem:

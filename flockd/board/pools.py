@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from flockd.board.runs import new_run
 from flockd.domain.agent import Agent
@@ -14,9 +15,12 @@ from flockd.domain.event import EventKind
 from flockd.domain.gathering import BATCH_MOST, BatchSpec
 from flockd.domain.identity import new_id
 from flockd.domain.run import Run
+from flockd.domain.subscription import Subscription
 from flockd.store.pool import Pool
 from flockd.store.records import Held, Pooled, PoolKey
 from flockd.store.state import State
+
+T = TypeVar("T")
 
 
 def pools_of(draft: Draft, tenant: str = DEFAULT_TENANT) -> tuple[PoolKey, ...]:
@@ -102,6 +106,23 @@ def withdraw(state: State, correlation: Correlation) -> None:
     )
     for hidden in [one for one in state.hidden.values() if one.correlation_id == correlation.id]:
         state.reveal(hidden, None)
+    state.withdraw_unloaded(correlation)
+
+
+def in_turn(subscription: Subscription, oldest: Callable[[str, int], Sequence[T]]) -> list[T] | None:
+    """What one run takes: the oldest of each type, in the order of its inputs; None where something is missing.
+
+    `oldest`: so many of a type, fewer where there are no more.
+    """
+    found: dict[str, Sequence[T]] = {}
+    for name, needed in subscription.needed.items():
+        found[name] = oldest(name, needed)
+        if len(found[name]) < needed:
+            return None
+    if len(found) == len(subscription.types):  # each of them once
+        return [same[0] for same in found.values()]
+    waiting = {name: iter(same) for name, same in found.items()}
+    return [next(waiting[name]) for name in subscription.types]
 
 
 def _complete(agent: Agent, pool: Pool) -> list[Pooled] | None:
@@ -109,11 +130,7 @@ def _complete(agent: Agent, pool: Pool) -> list[Pooled] | None:
     gathering = agent.subscription.gathering
     if isinstance(gathering, BatchSpec):
         return list(islice(pool, gathering.size)) if len(pool) >= gathering.size else None
-    oldest = {name: pool.oldest(name, needed) for name, needed in agent.subscription.needed.items()}
-    if any(len(oldest[name]) < needed for name, needed in agent.subscription.needed.items()):
-        return None
-    waiting = {name: iter(same) for name, same in oldest.items()}
-    return [next(waiting[name]) for name in agent.subscription.types]
+    return in_turn(agent.subscription, pool.oldest)
 
 
 def _derived(state: State, sources: Sequence[Correlation]) -> Correlation:

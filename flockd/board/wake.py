@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from flockd.board.pools import offer
+from flockd.board.pools import in_turn, offer
 from flockd.board.runs import new_run
 from flockd.domain.agent import Agent
 from flockd.domain.agent_error import AGENT_ERROR
@@ -164,15 +165,9 @@ def _wake(state: State, correlation: Correlation, agent: Agent, draft: Draft, ar
             of_error=draft.type == AGENT_ERROR.name,
         )
     state.hold(correlation.id, artifact)
-    mine = [held for held in state.held[correlation.id] if held.agent == agent.name]
-    if len({held.type for held in mine}) < len(agent.subscription.needed):
-        return None  # however many of the others wait
-    taken: list[Held] = []
-    for name in agent.subscription.types:
-        oldest = next((held for held in mine if held.type == name and held not in taken), None)
-        if oldest is None:
-            return None
-        taken.append(oldest)
+    taken = in_turn(agent.subscription, partial(state.oldest_held, correlation.id, agent.name))
+    if taken is None:
+        return None
     inputs = tuple(held.artifact_id for held in taken)
     run = new_run(
         state,

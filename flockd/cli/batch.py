@@ -21,7 +21,7 @@ from flockd.cli.options import daemon_options, json_option
 from flockd.cli.payload import is_text
 from flockd.cli.progress import Progress, show_progress
 from flockd.cli.show import print_json
-from flockd.domain.agent import fold
+from flockd.domain.names import fold
 from flockd.domain.result_table import ResultTable
 
 POLL_SECONDS = 0.5

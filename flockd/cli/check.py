@@ -13,6 +13,7 @@ from flockd.cli.options import config_option, json_option, load_config, load_tar
 from flockd.cli.show import print_json
 from flockd.domain.gathering import BatchSpec
 from flockd.domain.timer import Publishes, Starts
+from flockd.domain.where import shown
 
 if TYPE_CHECKING:
     from flockd.config import Config
@@ -27,18 +28,18 @@ if TYPE_CHECKING:
 @json_option
 def check(target: str | None, config_file: Path | None, as_json: bool) -> None:
     """Load the configuration and the flock as `serve` does, and print what it declares."""
-    from flockd.loading import llm_defaults
+    from flockd.loading import llm_defaults, model_warnings
 
     settings = load_config(config_file)
     flock = load_target(settings, target)
     asyncio.run(_compose(settings, flock))
-    warnings = flock.warnings(llm_defaults(settings))
-    for warning in warnings:
-        click.echo(f"Warning: {warning}", err=True)
+    warnings = flock.warnings(llm_defaults(settings)) + model_warnings(settings, flock)
     if as_json:
         print_json({**_document(flock), "warnings": warnings})
     else:
         _print_tables(flock)
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
 
 
 async def _compose(settings: Config, flock: Flock) -> None:
@@ -152,7 +153,19 @@ def _type_rows(flock: Flock) -> Iterator[tuple[str, ...]]:
 
 
 def _agent_row(agent: Agent) -> tuple[str, ...]:
-    return agent.name, _wakes_on(agent.subscription), "\n".join(agent.outputs), agent.description
+    name = agent.name if agent.kind in ("function", "flow") else f"{agent.name}\n({agent.kind})"
+    wakes = "\n".join([_wakes_on(agent.subscription), *_conditions(agent.subscription)])
+    return name, wakes, "\n".join(agent.outputs), agent.description
+
+
+def _conditions(subscription: Subscription) -> Iterator[str]:
+    """What artifacts of these types must be to wake it."""
+    if subscription.where is not None:
+        yield f"where {shown(subscription.where)}"
+    if subscription.from_agents:
+        yield f"from {', '.join(sorted(subscription.from_agents))}"
+    if subscription.tags:
+        yield f"tagged {', '.join(sorted(subscription.tags))}"
 
 
 def _wakes_on(subscription: Subscription) -> str:

@@ -101,12 +101,33 @@ def event_line(event: Mapping[str, Any]) -> str:
         words.append(str(event["agent"]))
     if kind.startswith("correlation."):
         words.append(str(event["correlation_id"]))
+    words += _of_kind(kind, event.get("data") or {})
     words += _details(event.get("data") or {})
     return harmless("  ".join(words).rstrip())
 
 
 def _gap_sentence(event: Mapping[str, Any]) -> str:
     return f"Events are missing: the log is complete from {event['data']['complete_from']} on."
+
+
+def _of_kind(kind: str, data: Mapping[str, Any]) -> list[str]:
+    """What is said only of events of some kinds."""
+    if kind == "tool.called":
+        return [str(data["tool"]), str(data["outcome"])]
+    if kind in ("timer.fired", "timer.skipped"):
+        return [str(data["timer"])]
+    if kind == "question.answered":
+        return [str(data["state"])]
+    if kind == "join.expired":
+        artifacts = len(data["artifacts"])
+        return [_clip(f"key {data['key']}"), f"{artifacts} artifact{'' if artifacts == 1 else 's'}"]
+    if kind == "budget.exceeded":
+        whose = "" if data["scope"] in ("run", "correlation") else f" {data['subject']}"
+        return [
+            f"budget of {data['scope']}{whose}",
+            f"{data['spent']} of {data['limit']} {data['unit']} spent",
+        ]
+    return []
 
 
 def _details(data: Mapping[str, Any]) -> list[str]:

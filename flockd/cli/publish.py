@@ -56,6 +56,8 @@ def publish(
         print_json(answer)
     elif wait:
         _print_outcome(answer)
+        if answer["state"] == "failed" and not answer["errors"]:
+            click.secho(asyncio.run(_why_failed(url, answer["correlation_id"])), fg="red", err=True)
     else:
         click.echo(f"accepted {answer['artifact_id']} (seq {answer['seq']})")
         click.echo(f"flockd status {answer['correlation_id']}")
@@ -79,6 +81,13 @@ async def _publish(
         body["timeout"] = wait_seconds
         limit = wait_seconds + ANSWER_SECONDS
         return await daemon.post("/api/v1/artifacts/sync", body, headers=headers, timeout_seconds=limit)
+
+
+async def _why_failed(url: str, correlation_id: str) -> str:
+    """Why a workflow failed of which no agent did: a limit ended it, or somebody cancelled it."""
+    async with connect(url) as daemon:
+        status = await daemon.get(f"/api/v1/correlations/{correlation_id}/status")
+    return "It was cancelled." if status["outcome"] == "cancelled" else str(status["reason"])
 
 
 def _print_outcome(answer: dict[str, Any]) -> None:

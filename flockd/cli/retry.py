@@ -25,7 +25,7 @@ RETRY_MAX_SECONDS = 5.0
 @click.command(short_help="Start dead runs again.")
 @click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
 @click.option("--agent", help="The dead runs of this agent.")
-@click.option("--correlation", metavar="ID", help="Those of this workflow.")
+@click.option("--correlation-id", "--correlation", metavar="UUID", help="Those of this workflow.")
 @click.option("--error", metavar="CODE", help="Those whose error has this code, as AGENT_FAILED.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @daemon_options
@@ -33,7 +33,7 @@ RETRY_MAX_SECONDS = 5.0
 def retry(
     run_ids: tuple[str, ...],
     agent: str | None,
-    correlation: str | None,
+    correlation_id: str | None,
     error: str | None,
     everything: bool,
     url: str,
@@ -48,10 +48,10 @@ def retry(
     Each keeps its id and gets fresh retries. One that dies again meanwhile is left alone. Runs of cancelled
     workflows stay dead. The exit code is 1 if one that was named cannot start again.
     """
-    given = {"agent": agent, "correlation_id": correlation, "error": error}
+    given = {"agent": agent, "correlation_id": correlation_id, "error": error}
     filters = {name: value for name, value in given.items() if value is not None}
     if sum((bool(run_ids), bool(filters), everything)) != 1:
-        raise click.UsageError("Say which: RUN_IDs, or --agent, --correlation and --error, or --all.")
+        raise click.UsageError("Say which: RUN_IDs, or --agent, --correlation-id and --error, or --all.")
     work = Redrive()
     asyncio.run(work.named(url, run_ids) if run_ids else work.fitting(url, filters))
     if as_json:

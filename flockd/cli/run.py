@@ -13,7 +13,7 @@ from flockd.cli.options import daemon_options, json_option
 from flockd.cli.payload import build_payload, payload_options
 from flockd.cli.publish import PRIORITIES
 from flockd.cli.show import print_artifacts, print_json
-from flockd.domain.agent import fold
+from flockd.domain.names import fold
 
 
 @click.command()

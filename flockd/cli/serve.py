@@ -38,8 +38,8 @@ def serve(
     server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_config(config_file, {"server": server, "store": {"url": store} if store else {}})
     flock = load_target(settings, target)
-    from flockd.app import serve as serve_flock
     from flockd.flock.declaration import DeclarationError
+    from flockd.process import serve as serve_flock
 
     try:
         code = serve_flock(settings, flock)

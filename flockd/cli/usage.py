@@ -20,7 +20,7 @@ _DOUBTS = {"unpriced_requests": "no\nprice", "estimated_requests": "estimated"}
 @click.command(short_help="Show what calls of language models took.")
 @click.option("--agent", help="Of this agent.")
 @click.option("--model", help="Of this model.")
-@click.option("--correlation", "correlation_id", metavar="ID", help="Of this workflow.")
+@click.option("--correlation-id", "--correlation", metavar="UUID", help="Of this workflow.")
 @click.option("--from", "from_", metavar="TIME", help="Begun at this time or later (ISO 8601, UTC).")
 @click.option("--to", metavar="TIME", help="Begun at this time or earlier.")
 @daemon_options

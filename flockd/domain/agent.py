@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from flockd.domain.budget import Budget
 from flockd.domain.gathering import key_text
+from flockd.domain.names import fold
 from flockd.domain.priority import Priority
 from flockd.domain.rate import Rate
 from flockd.domain.subscription import Subscription
 from flockd.domain.visibility import AnyVisibility, Viewer
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-"""What agents and flows may be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +82,6 @@ def agent_at(place: str) -> str:
     return place.partition(_KEY)[0]
 
 
-def fold(name: str) -> str:
-    """Two names that differ only in case or in `-`/`_` are one name."""
-    return name.lower().replace("-", "_")
-
-
 class Agents(dict[str, Agent]):
     """The agents that this daemon has, by name. Never changed."""
 
@@ -100,3 +92,8 @@ class Agents(dict[str, Agent]):
     def spelled(self, name: str) -> Agent | None:
         """The agent of this name in any of its spellings."""
         return self.get(name) or self._by_fold.get(fold(name))
+
+    def name_of(self, name: str) -> str:
+        """An agent's name as it has it itself; of one that is not here the name as it is given."""
+        agent = self.spelled(name)
+        return name if agent is None else agent.name

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from types import NoneType
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -36,6 +37,9 @@ class Budget:
         bounds = (self.requests, self.tokens, self.usd)
         if all(bound is None for bound in bounds):
             raise ValueError("a budget bounds requests, tokens or usd")
+        for bound in bounds:
+            if isinstance(bound, bool) or not isinstance(bound, (int, float, NoneType)):
+                raise ValueError(f"a budget is a number, not {bound!r}")
         if any(bound is not None and bound < 0 for bound in bounds):
             raise ValueError("a budget is not negative")
         if not all(bound is None or bound <= BOUND_MAX for bound in bounds):  # so that NaN does not pass
@@ -155,7 +159,10 @@ class Shortage(NamedTuple):
                 f"{self._whose} is bounded in usd, but nobody knows what {self.model} costs: give it input_usd and "
                 "output_usd in [[models]]"
             )
-        text = f"{self._whose} is spent: {self._told(self.spent)} of {self._told(self.limit)} {self.unit} are gone"
+        how = "is spent" if self.spent >= self.limit else "has no room for this call"
+        text = (
+            f"{self._whose} {how}: {self._told(self.spent)} of {self._told(self.limit)} {self.unit} are gone"
+        )
         if self.reserved:
             text += f", {self._told(self.reserved)} are reserved by calls that are not over"
         text += (

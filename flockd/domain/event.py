@@ -35,7 +35,8 @@ class EventKind(StrEnum):
     correlation_started = "correlation.started"
     """data: {"round", "dialect", "name"}"""
     correlation_completed = "correlation.completed"
-    """data: {"round", "artifact_count", "error_count", "unjoined": [{"agent", "artifacts"}]}"""
+    """data: {"round", "artifact_count", "error_count", "unjoined": [{"agent", "artifacts"}]}, with "truncated": true
+    where an agent holds more than these"""
     correlation_failed = "correlation.failed"
     """data: as completed, and {"reason", "outcome"}"""
     correlation_cancelled = "correlation.cancelled"

@@ -120,10 +120,11 @@ def _gathered(agent: Agent, facts: Facts) -> Iterator[Check]:
     rule = "batch" if is_batch else "join"
     if facts.waited_in_vain:
         yield Check(rule, False, "It waited for partners in vain, and was given up (join.expired)")
+    elif facts.run is None and facts.correlation.state is CorrelationState.cancelled:
+        waits = "waits for others, but" if facts.waiting else "waits for nothing any more, since"
+        yield Check(rule, False, f"It {waits} its workflow was cancelled")
     elif facts.waiting is None:
         yield Check(rule, True, "It waits for nothing")
-    elif facts.correlation.state is CorrelationState.cancelled:
-        yield Check(rule, False, "It waits for others, but its workflow was cancelled")
     else:
         yield Check(rule, False, _waits_for(agent, facts.waiting))
 
@@ -161,14 +162,20 @@ def _of_run(facts: Facts, run: Run) -> tuple[str | None, str]:
         return "paused", f"{woke}, but its run does not start: {what} is paused."
     if run.reason is WaitReason.agent_missing:
         return "agent", f"{woke}, but its run waits for the agent, which is not loaded."
-    return None, f"{woke}: its run {_STANDS[run.state]}."
+    stands = _WAITS[run.reason] if run.state is RunState.waiting and run.reason else _STANDS[run.state]
+    return None, f"{woke}: its run {stands}."
 
 
 _STANDS = {
-    RunState.ready: "waits for a free place",
+    RunState.ready: "waits for its turn (max_concurrency, rate, or limits.running)",
     RunState.running: "is running",
     RunState.waiting: "waits to go on",
     RunState.completed: "has completed",
     RunState.dead: "has failed",
     RunState.cancelled: "was cancelled",
+}
+_WAITS = {
+    WaitReason.retry: "waits to be tried again",
+    WaitReason.question: "waits for an answer",
+    WaitReason.agent_missing: "waits for the agent, which is not loaded",
 }

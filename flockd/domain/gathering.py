@@ -31,11 +31,13 @@ class JoinSpec:
     """
 
     def __init__(self, by: str | Mapping[str, str], within: str | float | timedelta) -> None:
+        if not isinstance(by, (str, Mapping)):
+            raise ValueError(f"the key of a join is a field path, or one for each type, not {by!r}")
         self.by = by if isinstance(by, str) else dict(by)
         self.within_ms = int(seconds(within) * 1000)
         paths = {"": by} if isinstance(by, str) else dict(by)
         self._paths: dict[str, Callable[[Any], Any]] = {
-            name: compile_path(path) for name, path in paths.items()
+            name: _compiled(name, path) for name, path in paths.items()
         }
 
     def __repr__(self) -> str:
@@ -62,12 +64,12 @@ class BatchSpec:
     """
 
     def __init__(self, size: int, timeout: str | float | timedelta, by: str | None = None) -> None:
-        if not 1 <= size <= BATCH_MOST:
+        if type(size) is not int or not 1 <= size <= BATCH_MOST:
             raise ValueError(f"the size of a batch is 1 to {BATCH_MOST}, not {size!r}")
         self.size = size
         self.within_ms = int(seconds(timeout) * 1000)
         self.by = by
-        self._path = None if by is None else compile_path(by)
+        self._path = None if by is None else _compiled("", by)
 
     def __repr__(self) -> str:
         by = "" if self.by is None else f", by={self.by!r}"
@@ -83,6 +85,17 @@ class BatchSpec:
 
 
 Gathering = JoinSpec | BatchSpec
+
+
+def _compiled(type: object, path: object) -> Callable[[Any], Any]:
+    """The key's path of a type; "" is any."""
+    if not isinstance(type, str):
+        raise ValueError(
+            f'a join has its paths by the names of types, such as {{"Order": "id"}}, not by {type!r}'
+        )
+    if not isinstance(path, str):
+        raise ValueError(f'a key is a field path, such as "order.id", not {path!r}')
+    return compile_path(path)
 
 
 def key_text(value: Any) -> str | None:

@@ -35,6 +35,11 @@ class Expression:
     def __call__(self, document: Any) -> bool:
         return _truth(self._evaluate(document))
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it looks in the document, in the order of the expression."""
+        return tuple(self._paths)
+
     def values(self, document: Any) -> dict[str, Any]:
         """What stands in the document where the expression looks, by path, in the order of the expression."""
         return {path: evaluate(document) for path, evaluate in self._paths.items()}

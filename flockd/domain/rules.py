@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from flockd.domain.visibility import Labelled, Private, Tenant, may_see
+from flockd.domain.visibility import After, Labelled, Private, Tenant, may_see
 from flockd.domain.where import describe
 
 if TYPE_CHECKING:
@@ -138,6 +138,11 @@ def _visibility_detail(agent: Agent, candidate: Candidate) -> str:
     if isinstance(visibility, Labelled):
         carried = _listed(sorted(agent.labels)) or "none"
         return f"Labelled: agents need {_listed(visibility.required_labels)}; the agent's labels: {carried}"
+    if isinstance(visibility, After):
+        return (
+            f"After: no agent sees it before {visibility.ttl:g} s are over since it was published; "
+            f"then it is {visibility.then.kind}"
+        )
     return f"Its visibility is {visibility.kind}"
 
 

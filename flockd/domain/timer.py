@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from flockd.domain.agent import NAME
 from flockd.domain.moment import iso
+from flockd.domain.names import NAME
 from flockd.domain.schedule import Schedule
 from flockd.domain.visibility import PUBLIC, AnyVisibility
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from flockd.domain.duration import seconds
+from flockd.domain.names import fold
 
 _TTL_MOST_SECONDS = 10 * 366 * 24 * 3600
 
@@ -17,10 +18,14 @@ class _Kind(BaseModel):
 
 
 class Private(_Kind):
-    """Only the named agents see it."""
+    """Only the named agents see it, whichever way their names are spelled."""
 
     kind: Literal["Private"] = "Private"
     agents: tuple[str, ...] = Field(min_length=1)
+
+    def names(self, agent: str) -> bool:
+        """Whether it is for this agent."""
+        return agent in self.agents or fold(agent) in map(fold, self.agents)
 
 
 class Labelled(_Kind):
@@ -88,7 +93,7 @@ def may_see(viewer: Viewer, visibility: AnyVisibility) -> bool:
     if viewer.agent is None or isinstance(visibility, Public):
         return True
     if isinstance(visibility, Private):
-        return viewer.agent in visibility.agents
+        return visibility.names(viewer.agent)
     if isinstance(visibility, After):
         return False
     if isinstance(visibility, Labelled):
@@ -105,7 +110,7 @@ def narrowest(
         if _NARROWEST_FIRST.index(visibility.kind) < _NARROWEST_FIRST.index(result.kind):
             result = visibility
         elif isinstance(visibility, Private) and isinstance(result, Private):
-            shared = tuple(agent for agent in result.agents if agent in visibility.agents)
+            shared = tuple(agent for agent in result.agents if visibility.names(agent))
             result = Private(agents=shared) if shared else result
         elif isinstance(visibility, Labelled) and isinstance(result, Labelled):
             result = Labelled(

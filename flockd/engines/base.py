@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import orjson
 
@@ -81,6 +81,11 @@ class Context:
         """What the daemon keeps of this run; for engines."""
         self.outside = outside or Outside()
         """What engines reach beyond the daemon with; for engines."""
+        self.within = ""
+        """What the names of steps and the keys of questions belong to, if not to the whole run: a call of a tool. For
+        engines."""
+        self.asking: Asking = _at_once
+        """Asks a question, which may end the attempt; for engines that do several things at once."""
 
     @cached_property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -96,6 +101,8 @@ class Context:
 
     def write(self, text: str) -> None:
         """Live output: reaches subscribers at once as `run.output`; the end of it is kept on the run."""
+        if not isinstance(text, str):
+            raise TypeError(f"write takes text, not {text!r}")
         self._on_write(text)
 
     async def query(
@@ -103,8 +110,18 @@ class Context:
     ) -> list[Artifact]:
         """The newest artifacts that this agent may see, oldest of them first.
 
-        `where` is a JMESPath-subset predicate over the payload; `scope="board"` looks beyond this correlation.
+        `where` is a JMESPath-subset predicate over the payload; `scope="board"` looks beyond this correlation. Raises
+        ValueError for a predicate that is none, and for a type that there is not.
         """
+        given: tuple[tuple[str, object, str], ...] = (
+            ("type", type, '"Order"'),
+            ("where", where, "\"status == 'open'\""),
+        )
+        for name, value, example in given:
+            if not (value is None or isinstance(value, str)):
+                raise TypeError(f"query: {name} is {value!r}: give it a text, such as {example}")
+        if scope not in get_args(Scope):
+            raise ValueError(f"query: scope is {scope!r}: give it correlation (its own workflow) or board")
         return await self._query(type, where, limit, scope)
 
     async def step(
@@ -126,16 +143,16 @@ class Context:
         RunSuperseded where another attempt has the run.
         """
         shape = result_shape(function) if type is None else shape_of(type)
-        recorded = await self.memory.recall(name)
+        recorded = await self.memory.recall(self._full(name))
         if recorded is None:
             value = function(*arguments, **offered(function, self.step_key(name), named))
             recorded = written(name, shape, await value if inspect.isawaitable(value) else value)
-            await self.memory.record(name, recorded)
+            await self.memory.record(self._full(name), recorded)
         return read(f"the step {name!r}", shape, recorded)
 
     def step_key(self, name: str) -> str:
         """The same for every attempt at a step, and no other's: an idempotency key for what it calls."""
-        return f"{self.run_id}/{name}"
+        return f"{self.run_id}/{self._full(name)}"
 
     async def ask(
         self,
@@ -155,12 +172,29 @@ class Context:
         """
         shape = shape_of(type)
         key = key or shape.name
-        asked = await self.memory.ask(
-            key, text, orjson.dumps(shape.schema), None if timeout is None else seconds(timeout)
-        )
+        asked = await self._put(key, text, shape, timeout)
         if asked is None:
             await asyncio.get_running_loop().create_future()  # the run's task has been cancelled
         return answer_of(asked, key, shape, default)
+
+    async def _put(
+        self, key: str, text: str, shape: ArtifactType, timeout: str | float | timedelta | None
+    ) -> Asked | None:
+        """Ask; None where the run is parked by that."""
+        schema, limit = orjson.dumps(shape.schema), None if timeout is None else seconds(timeout)
+        return await self.asking(lambda: self.memory.ask(self._full(key), text, schema, limit))
+
+    def _full(self, name: str) -> str:
+        """The name of a step or the key of a question, as the run knows it."""
+        return f"{self.within}:{name}" if self.within else name
+
+
+Asking = Callable[[Callable[[], Awaitable[Asked | None]]], Awaitable[Asked | None]]
+"""Awaits what asks a question when it may be asked, and gives what that gives."""
+
+
+async def _at_once(ask: Callable[[], Awaitable[Asked | None]]) -> Asked | None:
+    return await ask()
 
 
 def answer_of(asked: Asked | None, key: str, shape: ArtifactType, default: Any) -> Any:

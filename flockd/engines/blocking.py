@@ -7,10 +7,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import orjson
-
 from flockd.domain.artifact import Artifact
-from flockd.domain.duration import seconds
 from flockd.engines.base import Context, Scope, answer_of
 from flockd.engines.memory import NO_DEFAULT, RunParked, offered, read, result_shape, shape_of, written
 
@@ -36,6 +33,8 @@ class BlockingContext(Context):
             query=context.query,
             memory=context.memory,
         )
+        self.within = context.within
+        self.asking = context.asking
         self._loop = loop
         self._over = False
 
@@ -58,12 +57,12 @@ class BlockingContext(Context):
         """As Context.step, but the result itself: `function` is a plain one and runs in this thread."""
         self.check()
         shape = result_shape(function) if type is None else shape_of(type)
-        recorded = self._wait(self.memory.recall(name))
+        recorded = self._wait(self.memory.recall(self._full(name)))
         if recorded is None:
             value = function(*arguments, **offered(function, self.step_key(name), named))
             recorded = written(name, shape, value)
             self.check()
-            self._wait(self.memory.record(name, recorded))
+            self._wait(self.memory.record(self._full(name), recorded))
         return read(f"the step {name!r}", shape, recorded)
 
     def ask(
@@ -79,8 +78,7 @@ class BlockingContext(Context):
         self.check()
         shape = shape_of(type)
         key = key or shape.name
-        limit = None if timeout is None else seconds(timeout)
-        asked = self._wait(self.memory.ask(key, text, orjson.dumps(shape.schema), limit))
+        asked = self._wait(self._put(key, text, shape, timeout))
         if asked is None:
             raise RunParked
         return answer_of(asked, key, shape, default)

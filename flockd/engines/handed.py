@@ -12,6 +12,9 @@ from flockd.domain.artifact_type import ArtifactType
 from flockd.engines.base import Context, Engine, Output, Threads
 from flockd.errors import AgentFailed, InvalidInput
 
+_READS_ARTIFACTS = ("llm", "http")
+"""Engines that tell a model or a service what they were given as JSON, under the name of its type."""
+
 
 class HandedEngine:
     """Another engine, which only sees inputs of the type that it was written for."""
@@ -34,7 +37,7 @@ class HandedEngine:
                     f"the {artifact.type} that {artifact.produced_by} handed on makes no {own.name}: "
                     f"{invalid.message}"
                 ) from None
-            if self.kind == "llm":  # it reads what a model is told: as JSON, under the name of its type
+            if self.kind in _READS_ARTIFACTS:
                 context = copy(context)
                 context.inputs = (artifact._replace(type=own.name, payload=payload),)
         return await self._engine.run([value], context, threads)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, Self
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from flockd.domain.rate import Rate
 
 if TYPE_CHECKING:
-    from flockd.engines.http.client import Client
+    from flockd.engines.http.answer import Answer
     from flockd.engines.llm.catalog import Models
+
+
+PROGRAM_SECONDS = 10.0
+"""How long programs may take to end with the daemon; those that hear neither their input's end nor SIGTERM need half of
+it until they are killed."""
 
 
 class LlmDefaults(NamedTuple):
@@ -40,6 +46,25 @@ class ModelLimits(NamedTuple):
     output_usd: float | None = None
 
 
+class Program(Protocol):
+    """What a run has started beside the daemon."""
+
+    owner: asyncio.Task[None] | None
+    """The task that ends when the program has ended; that is soon after `leave`."""
+
+    def leave(self) -> None: ...
+
+
+class Sender(Protocol):
+    """What sends to services; `flockd.engines.http.client` is the real one."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool) -> Answer:
+        """Send a JSON body and read the answer. Raises Unanswered."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Outside:
     """An async context manager: left, its connections are closed. What is in it is made on first use."""
 
@@ -54,17 +79,29 @@ class Outside:
         self.llm = llm or LlmDefaults()
         self.limits = {limits.name: limits for limits in models}
         self.answer_bytes = answer_bytes
+        self.programs: set[Program] = set()
+        """Those that have not ended."""
         self._models: Models | None = None
-        self._client: Client | None = None
+        self._client: Sender | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
+        await self._end_programs()
         if self._models is not None:
             await self._models.close()
         if self._client is not None:
             await self._client.close()
+
+    async def _end_programs(self) -> None:
+        """No program outlives the daemon, whether its run has left it or not."""
+        programs = list(self.programs)
+        for program in programs:
+            program.leave()
+        owners = [program.owner for program in programs if program.owner is not None]
+        if owners:
+            await asyncio.wait(owners, timeout=PROGRAM_SECONDS)
 
     @property
     def models(self) -> Models:
@@ -76,10 +113,14 @@ class Outside:
         return self._models
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Sender:
         """What sends to services of others."""
         if self._client is None:
             from flockd.engines.http.client import Client
 
             self._client = Client(answer_bytes=self.answer_bytes)
         return self._client
+
+    def give_client(self, client: Sender) -> None:
+        """From now on, this one sends to services: a scripted one, in tests."""
+        self._client = client

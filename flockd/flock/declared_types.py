@@ -11,6 +11,7 @@ from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
+from flockd.domain import fields
 from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact_type import ArtifactType, Types
 from flockd.errors import nearest
@@ -155,4 +156,8 @@ def _declaration(artifact_type: ArtifactType) -> tuple[Any, ...]:
 
 def _origin(artifact_type: ArtifactType) -> str:
     model = artifact_type.model
-    return f"{model.__module__}.{model.__qualname__}" if inspect.isclass(model) else "a JSON Schema"
+    if not inspect.isclass(model):
+        return "a JSON Schema"
+    if model.__module__ == fields.__name__:
+        return "a list of fields"
+    return f"{model.__module__}.{model.__qualname__}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pydantic import BaseModel
 
@@ -23,14 +24,22 @@ def check_path(owner: str, option: str, path: str, artifact_type: ArtifactType) 
 
     `option` is where it is written, in words: "join=".
     """
-    missing = _missing(path, artifact_type)
-    if missing is not None:
-        field, known = missing
-        near = nearest(field, known)
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
-        raise DeclarationError(
-            f"{owner}: {option} goes by {path}, but {artifact_type.name} has no field {field}: {hint}"
-        )
+    unknown = unknown_field(path, [artifact_type])
+    if unknown is not None:
+        raise DeclarationError(f"{owner}: {option} goes by {path}, but {unknown}")
+
+
+def unknown_field(path: str, takes: Sequence[ArtifactType]) -> str | None:
+    """That payloads of these types never have the first field of a path, in words; None where some may have it."""
+    missing = [_missing(path, artifact_type) for artifact_type in takes]
+    found = [one for one in missing if one is not None]
+    if not found or len(found) < len(missing):
+        return None
+    (field, _), known = found[0], frozenset[str]().union(*(known for _, known in found))
+    near = nearest(field, known)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
+    names = " and ".join(artifact_type.name for artifact_type in takes)
+    return f"{names} {'has' if len(takes) == 1 else 'have'} no field {field}: {hint}"
 
 
 def _missing(path: str, artifact_type: ArtifactType) -> tuple[str, frozenset[str]] | None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from flockd.domain.agent import Agent, Agents, fold
+from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact import EXTERNAL
 from flockd.domain.artifact_type import ArtifactType, Types
+from flockd.domain.names import fold
 from flockd.domain.schedule import Schedule
 from flockd.domain.timer import Starts, Timer
 from flockd.domain.workflow import Workflow
@@ -20,6 +21,7 @@ from flockd.engines.http.engine import HttpEngine
 from flockd.engines.llm.engine import LlmEngine
 from flockd.engines.outside import LlmDefaults
 from flockd.errors import nearest
+from flockd.flock.agent_warnings import agent_warnings
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import DeclaredTypes, TypeChoice, made
 from flockd.flock.flock_agent import FlockAgent, fields_type
@@ -102,6 +104,10 @@ class Flock:
         Its artifact parameters say what wakes it, its return annotation what it publishes; `AgentOptions`
         lists the rest. Raises DeclarationError.
         """
+        given: object = function
+        if isinstance(given, str):
+            hint = f"give it options by their names, as name={given!r}"
+            raise DeclarationError(f"@flock.agent has {given!r}: {hint}")
         if function is not None:
             self._declare(function, options, sys._getframe(1).f_locals)
             return function
@@ -172,7 +178,8 @@ class Flock:
         secret that signs. `allow_private` lets the service be at a private address. Several types in `consumes` are
         alternatives, with `join=` one of each. Raises DeclarationError.
         """
-        check_known(f"agent {name}", options, GatherOptions.__annotations__)
+        its_own = ("url", "headers", "secret_env", "allow_private")
+        check_known(f"agent {name}", options, (*its_own, *GatherOptions.__annotations__))
         self._check_free(name)
         self.add(
             *read_service(
@@ -459,9 +466,9 @@ class Flock:
             raise DeclarationError("\n".join(problems))
 
     def warnings(self, llm: LlmDefaults | None = None) -> list[str]:
-        """What an author should know though the daemon can start: agents that cannot work, phases that cannot
-        end, timers that wake nobody. `llm` is the section of the configuration."""
-        agents = self.agents()
+        """What an author should know though the daemon can start: agents that cannot work, options without an
+        effect, phases that cannot end, timers that wake nobody. `llm` is the section of the configuration."""
+        agents, types = self.agents(), self.types()
         engines = self._engines.values()
         thinkers = [engine for engine in engines if isinstance(engine, LlmEngine)]
         problems = [
@@ -475,22 +482,25 @@ class Flock:
         ]
         return [
             *filter(None, problems),
+            *(warning for agent in agents.values() for warning in agent_warnings(agent, agents, types)),
             *(warning for workflow in self.workflows() for warning in workflow_warnings(workflow, agents)),
             *(warning for timer in self.timers() for warning in timer_warnings(timer, agents)),
         ]
 
     # Testing
 
-    async def test_run(self, artifact: Any, **options: Any) -> list[BoardArtifact]:
+    async def test_run(
+        self, artifact: Any, *, type: TypeChoice | None = None, **options: Any
+    ) -> list[BoardArtifact]:
         """What the agents make of one artifact, on an empty board of its own, without a network and without waiting.
 
-        `options` are those of `flockd.testing.flock_test`: `model=` for agents that think with one. Raises AgentFailed
-        where an agent failed for good.
+        Plain data needs its `type`. `options` are those of `flockd.testing.flock_test`: `model=` for agents that think
+        with one. Raises AgentFailed where an agent failed for good.
         """
         from flockd.testing import flock_test
 
         async with flock_test(self, **options) as board:
-            return await board.run(artifact)
+            return await board.run(artifact, type=type)
 
     # Serving
 
@@ -507,8 +517,8 @@ class Flock:
         """Serve this flock until the process is told to stop (SIGTERM, Ctrl-C).
 
         What is given here wins over the environment and the configuration file (`config`, or ./config.toml
-        where it is there): `auth` is auth.mode, `dashboard` switches the page at `/`. Raises ConfigError and
-        LoadError.
+        where it is there): `auth` is auth.mode, `dashboard` switches the page at `/`. Raises ConfigError,
+        LoadError, and SystemExit where it cannot serve, after it has said why.
         """
         await serve_flock(
             self, configured(config, host=host, port=port, store=store, auth=auth, page=dashboard)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from flockd.domain.agent import Agent, Agents, fold
+from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.names import fold
 from flockd.errors import nearest
 
 

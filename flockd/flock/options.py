@@ -11,11 +11,12 @@ import orjson
 from pydantic import ValidationError
 
 from flockd.domain import duration
-from flockd.domain.agent import NAME, Agent
+from flockd.domain.agent import Agent
 from flockd.domain.agent_error import AGENT_ERROR
 from flockd.domain.artifact import EXTERNAL
 from flockd.domain.artifact_type import ArtifactType, problems_of
 from flockd.domain.gathering import BatchSpec, Gathering, JoinSpec
+from flockd.domain.names import NAME
 from flockd.domain.predicate import compile_path, compile_where
 from flockd.domain.priority import Priority
 from flockd.domain.rate import Rate, parse_rate
@@ -177,6 +178,17 @@ def owner_of(name: str, kind: str) -> str:
     return f"{'flow' if kind == 'flow' else 'agent'} {name}"
 
 
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Whether it can be called with one value, as far as Python can tell."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # it is not written in Python, and does not say
+        return True
+    return True
+
+
 def _first_paragraph(text: str) -> str:
     return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
 
@@ -202,6 +214,8 @@ class Check:
             raise self._wrong(
                 f"where is {where!r}: give it a JMESPath condition or a plain function of the value"
             )
+        if not _takes_one(where):
+            raise self._wrong(f"where is a function that does not take one value: {inspect.signature(where)}")
         if any(
             one.name == AGENT_ERROR.name for one in takes
         ):  # matched in a transaction: no author's code runs there

@@ -9,12 +9,15 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
-from flockd.domain.agent import Agents, fold
+from flockd.domain.agent import Agents
 from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.moment import iso, now_ms
+from flockd.domain.names import fold
 from flockd.domain.schedule import Cron, Daily, Every, Once, Schedule
 from flockd.domain.timer import Publishes, Starts, Target, Timer
 from flockd.domain.visibility import PUBLIC
 from flockd.errors import InvalidInput, nearest
+from flockd.flock.agent_warnings import visibility_warnings
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import DeclaredTypes
 from flockd.flock.options import Check, VisibilityChoice, check_name
@@ -137,7 +140,15 @@ def timer_problems(timer: Timer, agents: Agents) -> Iterator[str]:
 
 def timer_warnings(timer: Timer, agents: Agents) -> Iterator[str]:
     """What an author should know of a timer, though the daemon can start."""
+    owner, schedule = f"timer {timer.name}", timer.schedule
+    if isinstance(schedule, Once) and schedule.catch_up == "skip" and schedule.moment < now_ms():
+        yield (
+            f"{owner}: its moment, {iso(schedule.moment)}, is over, and it fires no more: where it never did, "
+            'catch_up="once" makes up for it'
+        )
     if isinstance(timer.target, Publishes):
         published = timer.target.type
         if not any(published in agent.subscription.types for agent in agents.values()):
-            yield f"timer {timer.name}: it publishes {published}, and no agent wakes on that"
+            yield f"{owner}: it publishes {published}, and no agent wakes on that"
+        for sentence in visibility_warnings(timer.target.visibility, agents):
+            yield f"{owner}: {sentence}"

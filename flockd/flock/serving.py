@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
 
 async def serve_flock(flock: Flock, config: Config) -> None:
-    """Serve a flock and the tables of the configuration in the running loop. Raises LoadError."""
-    from flockd.app import serve_async  # the daemon is imported by those who run it, not by every author
+    """Serve a flock and the tables of the configuration in the running loop. Raises LoadError and SystemExit."""
     from flockd.loading import with_tables
+    from flockd.process import serve_async  # the daemon is imported by those who run it, not by every author
 
-    await serve_async(config, with_tables(config, flock))
+    if code := await serve_async(config, with_tables(config, flock)):
+        sys.exit(code)
 
 
 def serve_flock_blocking(flock: Flock, config: Config) -> None:
     """The same without a loop; ends the process with the daemon. Raises LoadError."""
-    from flockd.app import serve
     from flockd.loading import with_tables
+    from flockd.process import serve
 
     if code := serve(config, with_tables(config, flock)):
         sys.exit(code)

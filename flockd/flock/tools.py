@@ -104,6 +104,14 @@ def _server(owner: str, given: object) -> McpServer:
         raise DeclarationError(
             f'{owner}: {whose}: headers has what is no header: write {{"Authorization": "NAME_OF_A_VARIABLE"}}'
         )
+    if address is not None and env:
+        raise DeclarationError(
+            f"{owner}: {whose}: env= is for a program: what a server at an url= gets is headers="
+        )
+    if command and headers:
+        raise DeclarationError(
+            f"{owner}: {whose}: headers= is for a server at an url=: what a program gets is env="
+        )
     for each in env:
         variable(owner, f"{whose}: env", each)
     for header, named in headers.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from flockd.domain.agent import Agents, fold
+from flockd.domain.agent import Agents
+from flockd.domain.names import fold
 from flockd.domain.workflow import Phase, Workflow
 from flockd.flock.declaration import DeclarationError
 from flockd.flock.declared_types import DeclaredTypes, TypeChoice

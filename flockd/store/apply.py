@@ -37,6 +37,7 @@ from flockd.store.rows import (
     call_row,
     correlation_row,
     event_row,
+    held_row,
     hidden_row,
     item_row,
     ledger_key_row,
@@ -151,10 +152,9 @@ _USAGE_HOURS = _Statement(
 )
 
 _NOT_HELD = (
-    "DELETE FROM slots WHERE (correlation, agent, seq) IN (SELECT column1, column2, column3 FROM (VALUES {}))"
+    "DELETE FROM slots WHERE (correlation, agent, type, seq) IN "
+    "(SELECT column1, column2, column3, column4 FROM (VALUES {}))"
 )
-_HELD_MOST = 32
-"""Of one statement: it looks for each correlation with each agent with each seq."""
 _NOT_HIDDEN = "DELETE FROM hidden WHERE seq IN (SELECT value FROM json_each(?))"
 _VISIBLE = (
     "UPDATE artifacts SET visibility = one.value ->> 1, visible_to = one.value ->> 2, was_hidden = one.value ->> 3 "
@@ -189,17 +189,11 @@ def apply(connection: sqlite3.Connection, state: State) -> None:
         state.consumptions,
         lambda one: (one.artifact_seq, id_bytes(one.run_id), one.tenant, one.consumer, one.consumed_at),
     )
-    for chunk in _chunks(state.held_removed, _HELD_MOST):
-        keys = [value for one, agent, seq in chunk for value in (id_bytes(one), agent, seq)]
-        connection.execute(_NOT_HELD.format(", ".join(["(?, ?, ?)"] * len(chunk))), keys)
-    _rows(
-        connection,
-        _SLOTS,
-        list(state.held_added.items()),
-        lambda item: (
-            id_bytes(item[0][0]), item[1].agent, item[1].seq, id_bytes(item[1].artifact_id), item[1].type, item[1].depth
-        ),
-    )  # fmt: skip
+    for chunk in _chunks(state.held_removed, MAX_PARAMETERS // 4):
+        keys = [value for one in chunk for value in held_row(*one)[:4]]
+        connection.execute(_NOT_HELD.format(", ".join(["(?, ?, ?, ?)"] * len(chunk))), keys)
+    added = [(correlation_id, held) for (correlation_id, _, _), held in state.held_added.items()]
+    _rows(connection, _SLOTS, added, lambda one: held_row(*one))
     kept = [(digest, *record) for digest, record in state.changed_keys.items() if record is not None]
     _rows(connection, _KEYS, kept, tuple)
     for digest, record in state.changed_keys.items():
@@ -255,6 +249,9 @@ def _apply_accounts(connection: sqlite3.Connection, accounts: Accounts) -> None:
 
 def _apply_waiting(connection: sqlite3.Connection, state: State) -> None:
     """What waits outside of the queue: hidden artifacts, and pools."""
+    for correlation_id in state.withdrawn:
+        for table in ("hidden", "pools"):
+            connection.execute(f"DELETE FROM {table} WHERE correlation = ?", (id_bytes(correlation_id),))
     _rows(connection, _HIDDEN, list(state.newly_hidden.values()), hidden_row)
     if state.revealed:
         connection.execute(_NOT_HIDDEN, (orjson.dumps(list(state.revealed)).decode(),))

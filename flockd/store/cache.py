@@ -12,7 +12,7 @@ from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.run import Run, RunState
 from flockd.domain.usage import Call
 from flockd.store.accounts import Accounts
-from flockd.store.records import Held
+from flockd.store.slots import Slots
 from flockd.store.state import State
 
 MOST = 20_000
@@ -20,12 +20,12 @@ MOST = 20_000
 
 
 class Cache:
-    """Active correlations with what their ANDs hold, running runs, open calls of language models and the ledgers in
-    which they stand; touched only by the writer's thread."""
+    """Active correlations with the oldest of what their ANDs hold, running runs, open calls of language models and the
+    ledgers in which they stand; touched only by the writer's thread."""
 
     def __init__(self) -> None:
         self._correlations: dict[str, Correlation] = {}
-        self._held: dict[str, list[Held]] = {}
+        self._held: dict[str, Slots] = {}
         self._runs: dict[str, Run] = {}
         self._calls: dict[str, Call] = {}
         self._ledgers: dict[LedgerKey, Ledger] = {}
@@ -75,7 +75,8 @@ class Cache:
         for correlation in state.changed_correlations.values():
             if correlation.state is CorrelationState.active:
                 self._correlations[correlation.id] = correlation
-                if held := state.held.get(correlation.id):
+                if (held := state.held.get(correlation.id)) is not None:
+                    held.shorten()
                     self._held[correlation.id] = held
             else:
                 self._correlations.pop(correlation.id, None)

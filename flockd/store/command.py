@@ -31,10 +31,10 @@ class Needs(NamedTuple):
     """The rows that a command names; the writer loads them for a whole group with one query per table."""
 
     correlations: tuple[str, ...] = ()
-    """Ids; what their ANDs hold comes with them."""
+    """Ids; the oldest of what their ANDs hold comes with them."""
     runs: tuple[str, ...] = ()
     open_runs_of: tuple[str, ...] = ()
-    """Correlations whose open runs are wanted."""
+    """Correlations whose open runs are wanted; what of them is hidden or in pools is counted."""
     keys: tuple[bytes, ...] = ()
     """Digests of idempotency keys."""
     questions: tuple[str, ...] = ()

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flockd.domain.correlation import BATCHES, Correlation
-from flockd.domain.identity import id_bytes, id_text
+from flockd.domain.identity import id_bytes
 from flockd.domain.run import Run, WaitReason
 from flockd.store.cache import Cache
 from flockd.store.command import DUE_PAGE, Needs, OpenPage
 from flockd.store.load_accounts import load_calls, load_ledgers, load_lost_calls
+from flockd.store.load_slots import load_slots
 from flockd.store.load_waiting import ALL_OF, load_hidden, load_more_of_pools, load_pools
-from flockd.store.records import Held, KeyRecord, PoolKey
+from flockd.store.records import KeyRecord, PoolKey
 from flockd.store.rows import (
     BATCH_COLUMNS,
     CORRELATION_COLUMNS,
-    HELD_COLUMNS,
     ITEM_COLUMNS,
     KEY_COLUMNS,
     QUESTION_COLUMNS,
@@ -141,9 +141,10 @@ def _load_runs(connection: sqlite3.Connection, cache: Cache, state: State, wante
 
 def _load_waiting(connection: sqlite3.Connection, state: State, wanted: _Wanted) -> None:
     """What waits outside of the queue, hidden or in pools, and the names of its correlations."""
-    load_hidden(connection, state, wanted.hidden, wanted.open_runs_of)
+    load_hidden(connection, state, wanted.hidden)
     latest = max(wanted.due_before, default=None)  # what is due at an earlier moment comes first
     load_pools(connection, state, wanted.pools, wanted.open_runs_of, latest)
+    wanted.correlations.update(dict.fromkeys(state.unloaded))
     wanted.correlations.update(dict.fromkeys(one.correlation_id for one in state.hidden.values()))
     wanted.correlations.update(
         dict.fromkeys(one.correlation_id for pool in state.pools.values() for one in pool)
@@ -163,17 +164,13 @@ def fetch_pools(
 def _load_correlations(
     connection: sqlite3.Connection, cache: Cache, state: State, correlations: Iterable[str]
 ) -> None:
-    """These correlations, with what their ANDs hold."""
+    """These correlations, with the oldest of what their ANDs hold."""
     unknown = [id_bytes(one) for one in correlations if not cache.correlation(state, one)]
     for row in _where_in(connection, f"SELECT {CORRELATION_COLUMNS} FROM correlations WHERE id IN", unknown):
         correlation = correlation_from(row)
         state.correlations[correlation.id] = correlation
-    for row in _where_in(connection, f"SELECT {HELD_COLUMNS} FROM slots WHERE correlation IN", unknown):
-        state.held.setdefault(id_text(row[0]), []).append(
-            Held(row[1], row[2], id_text(row[3]), row[4], row[5])
-        )
-    for held in state.held.values():
-        held.sort(key=_seq_of)
+    if unknown:
+        load_slots(connection, state, unknown)
 
 
 def _load_open_questions(connection: sqlite3.Connection, state: State) -> None:
@@ -219,10 +216,6 @@ def _load_batches(
             ).fetchone()
             if failed is not None:
                 state.failed_items.add((one.batch_id, one.batch_item))
-
-
-def _seq_of(held: Held) -> int:
-    return held.seq
 
 
 def _open_runs_of(connection: sqlite3.Connection, correlation_id: str) -> list[Run]:

@@ -11,10 +11,10 @@ import orjson
 
 from flockd.domain.agent import Agents
 from flockd.domain.gathering import BATCH_MOST, BatchSpec
-from flockd.domain.identity import id_bytes
+from flockd.domain.identity import id_bytes, id_text
 from flockd.store.command import DUE_PAGE
 from flockd.store.pool import Pool
-from flockd.store.records import Pooled, PoolKey
+from flockd.store.records import Hidden, Pooled, PoolKey
 from flockd.store.rows import HIDDEN_COLUMNS, POOL_COLUMNS, hidden_from, pooled_from
 from flockd.store.state import State
 
@@ -25,9 +25,12 @@ ALL_OF = (
 """Of a correlation, or of the items of a batch that are in flight."""
 
 _HIDDEN = f"SELECT {HIDDEN_COLUMNS} FROM hidden WHERE seq IN (SELECT value FROM json_each(?))"
-_HIDDEN_OF = f"SELECT {HIDDEN_COLUMNS} FROM hidden INDEXED BY hidden_by_correlation WHERE {ALL_OF}"
-
-_POOLED_OF = f"SELECT {POOL_COLUMNS} FROM pools INDEXED BY pools_by_correlation WHERE {ALL_OF}"
+_COUNTED = (
+    f"SELECT correlation, count(*) FROM hidden INDEXED BY hidden_by_correlation WHERE {ALL_OF} GROUP BY correlation "
+    "UNION ALL "
+    f"SELECT correlation, count(*) FROM pools INDEXED BY pools_by_correlation WHERE {ALL_OF} GROUP BY correlation"
+)
+"""What is hidden, and what is in pools."""
 _DUE = f"SELECT {POOL_COLUMNS} FROM pools INDEXED BY pools_due WHERE due_at <= ? ORDER BY due_at LIMIT ?"
 _POOLED = ", ".join(f"p.{name}" for name in POOL_COLUMNS.split(", "))
 _SAME = "tenant = w.tenant AND agent = w.agent AND key = w.key"
@@ -47,20 +50,16 @@ _OLDEST_OF_FULL = (
     f"(SELECT type, seq FROM pools WHERE {_SAME} ORDER BY seq LIMIT ?)"
 )
 _OF_BATCHES = _IN_POOLS.format(fourth="none") + "p.is_batch LIMIT ?"
+_OF_CORRELATIONS = _IN_POOLS.format(fourth="none") + "hex(p.correlation) IN (SELECT value FROM json_each(?))"
 _BATCHES_MOST = DUE_PAGE + BATCH_MOST
 """Artifacts that are read for the batches of one page. Where the last batch is cut off, those before it are a page: it
 has fewer than BATCH_MOST."""
 
 
-def load_hidden(
-    connection: sqlite3.Connection, state: State, seqs: Iterable[int], all_of: Iterable[str]
-) -> None:
-    """Those of these artifacts that are hidden, and all that is hidden of these correlations."""
-    reads: list[tuple[str, str | bytes]] = [(_HIDDEN_OF, id_bytes(one)) for one in all_of]
+def load_hidden(connection: sqlite3.Connection, state: State, seqs: Iterable[int]) -> None:
+    """Those of these artifacts that are hidden."""
     if wanted := list(seqs):
-        reads.append((_HIDDEN, _json(wanted)))
-    for sql, parameter in reads:
-        for one in map(hidden_from, connection.execute(sql, (parameter,))):
+        for one in map(hidden_from, connection.execute(_HIDDEN, (_json(wanted),))):
             state.hidden[one.seq] = one
 
 
@@ -71,16 +70,43 @@ def load_pools(
     all_of: Iterable[str],
     due_before: int | None,
 ) -> None:
-    """Of pools what so many runs may take, all that waits of these correlations, and a page of what is due."""
-    in_hand: dict[Pooled, None] = {}
+    """Of pools what so many runs may take, and a page of what is due.
+
+    `all_of`: correlations of which all may be withdrawn. It is counted; loaded is what of it is in those pools, and so
+    others beside it.
+    """
     for correlation_id in all_of:
-        rows = connection.execute(_POOLED_OF, (id_bytes(correlation_id),))
-        in_hand.update(dict.fromkeys(map(pooled_from, rows)))
+        counted: Counter[str] = Counter()
+        for one, n in connection.execute(_COUNTED, (id_bytes(correlation_id),)):
+            counted[id_text(one)] += n
+        state.unloaded |= counted
+    in_hand: dict[Pooled, None] = {}
     if due_before is not None:
         in_hand.update(dict.fromkeys(_due(connection, state, due_before)))
     if wanted:
+        in_hand.update(dict.fromkeys(_of_correlations(connection, wanted, state.unloaded)))
         in_hand.update(dict.fromkeys(_oldest(connection, state.agents, wanted, in_hand, only_full=True)))
     _put(state, in_hand)
+    _discount(state, [*state.hidden.values(), *in_hand])
+
+
+def _discount(state: State, loaded: Iterable[Hidden | Pooled]) -> None:
+    if state.unloaded:
+        for one in loaded:
+            if one.correlation_id in state.unloaded:
+                state.unloaded[one.correlation_id] -= 1
+
+
+def _of_correlations(
+    connection: sqlite3.Connection, pools: Iterable[PoolKey], correlations: Collection[str]
+) -> Iterator[Pooled]:
+    """What of these correlations is in these pools."""
+    if correlations:
+        values = (
+            _json([[*pool] for pool in pools]),
+            _json([id_bytes(one).hex().upper() for one in correlations]),
+        )
+        yield from map(pooled_from, connection.execute(_OF_CORRELATIONS, values))
 
 
 def load_more_of_pools(
@@ -93,10 +119,12 @@ def load_more_of_pools(
     named = set(wanted)
     in_hand = [one for one in state.unpooled if one.pool in named]
     in_hand += [one for pool in named for one in state.pools.get(pool, ())]
+    in_hand += _of_correlations(connection, named, state.withdrawn)
     known = {(one.agent, one.seq) for one in in_hand}
     oldest = dict.fromkeys(_oldest(connection, state.agents, Counter(wanted), in_hand, only_full=False))
     found = [one for one in oldest if (one.agent, one.seq) not in known]
     _put(state, found)
+    _discount(state, found)
     return found
 
 

@@ -20,7 +20,7 @@ from flockd.domain.timer import TimerProgress
 from flockd.domain.usage import Call, Most, Usage
 from flockd.domain.visibility import visibility_from_json, visibility_to_json
 from flockd.store.accounts import OF_THE_BOARD
-from flockd.store.records import Hidden, Pooled, Step
+from flockd.store.records import Held, Hidden, Pooled, Step
 
 Row = Sequence[Any]
 
@@ -38,7 +38,7 @@ CORRELATION_COLUMNS = (
     "error_count, round_outputs, round_errors, round_cancelled, reason, started_at, last_activity_at, completed_at, "
     "batch, batch_item, paused, causes, usage, inherited_runs"
 )
-HELD_COLUMNS = "correlation, agent, seq, artifact, type, depth"
+HELD_COLUMNS = "correlation, agent, type, seq, artifact, depth"
 KEY_COLUMNS = "digest, body_hash, created_at, results, answer"
 BATCH_COLUMNS = "id, agent, width, total, completed, failed, next_item, options, unwritten"
 HIDDEN_COLUMNS = "seq, correlation, depth, due_at"
@@ -200,6 +200,11 @@ def pooled_from(row: Row) -> Pooled:
         place,
         bool(is_batch),
     )
+
+
+def held_from(row: Row) -> Held:
+    """What an AND holds, from its HELD_COLUMNS."""
+    return Held(row[1], row[3], id_text(row[4]), row[2], row[5])
 
 
 def timer_from(row: Row) -> TimerProgress:
@@ -396,6 +401,12 @@ def question_row(question: Question) -> Row:
         question.answer,
         question.answered_by,
     )
+
+
+def held_row(correlation_id: str, held: Held) -> Row:
+    return (
+        id_bytes(correlation_id), held.agent, held.type, held.seq, id_bytes(held.artifact_id), held.depth
+    )  # fmt: skip
 
 
 def pooled_row(pooled: Pooled) -> Row:

@@ -20,6 +20,7 @@ import aiosqlite
 
 from flockd.domain.identity import id_bytes, new_id
 from flockd.errors import FlockdError
+from flockd.store.descriptors import held_alone
 
 _SCHEMA = Path(__file__).parent / "schema"
 
@@ -44,7 +45,7 @@ def lock_directory(path: Path) -> Iterator[None]:
     """Hold the store of this file for this process. Raises StoreRefused while another process holds it.
 
     The lock lies beside the file (`<file>.lock`) and is the kernel's, so that a killed process leaves none
-    behind. The folder is made if there is none.
+    behind; nor does one that it forked. The folder is made if there is none.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,8 @@ def lock_directory(path: Path) -> Iterator[None]:
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        with held_alone(lambda: (descriptor,)):
+            yield
     finally:
         os.close(descriptor)
 

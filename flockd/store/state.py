@@ -8,7 +8,7 @@ so that a later verb sees an earlier one, and either all of them are stored or n
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,12 +27,14 @@ from flockd.store.accounts import Accounts
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.pool import Pool
 from flockd.store.records import Consumption, Held, Hidden, KeyRecord, Pooled, PoolKey, Step
+from flockd.store.slots import UNJOINED_MOST, Slots, unjoined
 
 OnDeath = Callable[[Run], "tuple[Draft, tuple[Agent, ...]] | None"]
 """The AgentError of a run that has just died, and the agents that it wakes; None where nobody wants it. Pure."""
 
 
 FetchPools = Callable[["tuple[PoolKey, ...]"], None]
+FetchHeld = Callable[["str", "tuple[str, str]", "int"], None]
 
 
 class Reserved(NamedTuple):
@@ -59,6 +61,7 @@ class State:
         budgets: Budgets | None = None,
         on_death: OnDeath | None = None,
         fetch_pools: FetchPools = lambda _pools: None,
+        fetch_held: FetchHeld = lambda _correlation, _slot, _count: None,
     ) -> None:
         self.now = now
         """The moment of everything that this group writes; never less than that of an earlier group."""
@@ -74,10 +77,13 @@ class State:
         self.on_death = on_death
         self.fetch_pools = fetch_pools
         """Loads what these pools hold in the middle of a group, for what no command could name before."""
+        self.fetch_held = fetch_held
+        """Loads so many more of what an AND of a correlation, by its agent and a type, holds."""
         # loaded rows
         self.correlations: dict[str, Correlation] = {}
         self.runs: dict[str, Run] = {}
-        self.held: dict[str, list[Held]] = {}
+        self.held: dict[str, Slots] = {}
+        """By correlation; of one that is not here ANDs hold nothing."""
         self.keys: dict[bytes, KeyRecord] = {}
         self.hidden: dict[int, Hidden] = {}
         """By the seq of the artifact."""
@@ -86,6 +92,8 @@ class State:
         """A page of what has waited for its whole time; of a batch, all that waits with it is loaded."""
         self.more_is_due = False
         """There is more than that page."""
+        self.unloaded: Counter[str] = Counter()
+        """By correlation, of those that may be cancelled: how much of it is hidden or in pools, and not loaded."""
         self.questions: dict[str, Question] = {}
         self.asked: dict[str, Question] = {}
         """By run: the only one that may be open."""
@@ -103,13 +111,15 @@ class State:
         self.changed_runs: dict[str, Run] = {}
         self.changed_correlations: dict[str, Correlation] = {}
         self.held_added: dict[tuple[str, str, int], Held] = {}
-        self.held_removed: list[tuple[str, str, int]] = []
+        self.held_removed: list[tuple[str, Held]] = []
         self.changed_keys: dict[bytes, KeyRecord | None] = {}
         self.pooled: dict[tuple[PoolKey, int], Pooled] = {}
         self.unpooled: list[Pooled] = []
         self.newly_hidden: dict[int, Hidden] = {}
         self.revealed: dict[int, Artifact | None] = {}
         """By seq: what an artifact has become; None where it never will be seen."""
+        self.withdrawn: list[str] = []
+        """Correlations of which nothing that is stored is hidden or in pools any more."""
         self.to_settle: dict[str, None] = {}
         """Correlations that hold less than before: the verb looks whether they end with it."""
         self.steps: list[Step] = []
@@ -162,7 +172,7 @@ class State:
             self.held_added, self.changed_keys, self.counters, self.started, self.batches, self.waiting_items,
             self.failed_items, self.questions, self.asked, self.changed_questions, self.changed_pauses,
             self.changed_batches, self.changed_items, self.pools, self.pooled, self.to_settle, self.starts, self.hidden,
-            self.newly_hidden, self.revealed,
+            self.newly_hidden, self.revealed, self.unloaded,
         ):  # fmt: skip
             changed.clear()
         for appended in (
@@ -173,6 +183,7 @@ class State:
             self.unpooled,
             self.due_in_pools,
             self.held_removed,
+            self.withdrawn,
             self.readied,
             self.exhausted,
         ):
@@ -267,7 +278,7 @@ class State:
             "round": correlation.round,
             "artifact_count": correlation.artifact_count,
             "error_count": correlation.error_count,
-            "unjoined": unjoined(self.held.get(correlation.id, ())),
+            "unjoined": self._unjoined(correlation.id),
         }
         if ended is CorrelationState.failed:
             data |= {"reason": correlation.reason, "outcome": correlation.outcome}
@@ -440,15 +451,33 @@ class State:
     # -- what an AND holds ----------------------------------------------------------------------------------
 
     def hold(self, correlation_id: str, held: Held) -> None:
-        self.held.setdefault(correlation_id, []).append(held)
+        slots = self.held.get(correlation_id)
+        if slots is None:
+            slots = self.held[correlation_id] = Slots()
+        slots.add(held)
         self.held_added[correlation_id, held.agent, held.seq] = held
 
-    def take_held(self, correlation_id: str, taken: list[Held]) -> None:
+    def oldest_held(self, correlation_id: str, agent: str, type: str, count: int) -> Sequence[Held]:
+        """So many of a type that an AND holds, the oldest; fewer where there are no more."""
+        slot = self.held[correlation_id].get((agent, type))
+        if slot is None:
+            return ()
+        if len(slot.held) < count and not slot.is_whole:
+            self.fetch_held(correlation_id, (agent, type), count)
+        return slot.held[:count]
+
+    def take_held(self, correlation_id: str, taken: Iterable[Held]) -> None:
+        slots = self.held[correlation_id]
         for held in taken:
-            self.held[correlation_id].remove(held)
-            key = (correlation_id, held.agent, held.seq)
-            if self.held_added.pop(key, None) is None:
-                self.held_removed.append(key)
+            slots[held.agent, held.type].remove(held)
+            if self.held_added.pop((correlation_id, held.agent, held.seq), None) is None:
+                self.held_removed.append((correlation_id, held))
+
+    def _unjoined(self, correlation_id: str) -> list[dict[str, Any]]:
+        held: list[Held] = []
+        for slot in self.held.get(correlation_id, ()):
+            held += self.oldest_held(correlation_id, *slot, UNJOINED_MOST + 1)
+        return unjoined(held) if held else []
 
     # -- questions ------------------------------------------------------------------------------------------
 
@@ -511,6 +540,13 @@ class State:
         self.revealed[hidden.seq] = artifact
         self._hold_open(hidden, -1)
 
+    def withdraw_unloaded(self, correlation: Correlation) -> None:
+        """What of a correlation is hidden or in pools, and not loaded, is so no longer."""
+        if unloaded := self.unloaded.pop(correlation.id, 0):
+            correlation.open -= unloaded
+            self.changed_correlations[correlation.id] = correlation
+            self.withdrawn.append(correlation.id)
+
     def _hold_open(self, one: Pooled | Hidden, n: int) -> None:
         correlation = self.correlations[one.correlation_id]
         correlation.open += n
@@ -526,14 +562,6 @@ class State:
         else:
             self.keys[digest] = record
         self.changed_keys[digest] = record
-
-
-def unjoined(held: Any) -> list[dict[str, Any]]:
-    """What the ANDs of a correlation still hold, on the wire."""
-    by_agent: dict[str, list[str]] = {}
-    for item in held:
-        by_agent.setdefault(item.agent, []).append(item.artifact_id)
-    return [{"agent": agent, "artifacts": artifacts} for agent, artifacts in by_agent.items()]
 
 
 def hour(moment: int) -> str:

@@ -32,6 +32,7 @@ from flockd.store.apply import apply
 from flockd.store.cache import Cache
 from flockd.store.command import Command
 from flockd.store.load import fetch_pools, load
+from flockd.store.load_slots import fetch_held
 from flockd.store.occupancy import Limits, Occupancy
 from flockd.store.reads import ReadyRun
 from flockd.store.sqlite import truncate_wal
@@ -327,6 +328,7 @@ class Writer:
             budgets=self._budgets,
             on_death=self.on_death,
             fetch_pools=lambda pools: fetch_pools(self._connection, self._cache, state, pools),
+            fetch_held=lambda *slot: fetch_held(self._connection, state, *slot),
         )
         try:
             self._connection.execute("BEGIN IMMEDIATE")

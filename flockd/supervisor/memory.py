@@ -46,12 +46,14 @@ class RunMemory:
         await self._store(lambda: self._board.tell_tool(self._work.run, data))
 
     async def _store(self, verb: Callable[[], Awaitable[bool]]) -> None:
-        """What has happened is worth waiting for a disk that is full. Raises RunSuperseded."""
+        """Once there is room: a disk that is full is no failure of the run. Raises RunSuperseded."""
         while True:
             try:
                 stored = await verb()
                 break
             except Unavailable:
+                if self._work.is_stopped:  # nobody wants it any more, and the writer may have closed for good
+                    raise RunSuperseded from None
                 await asyncio.sleep(_STORE_RETRY_SECONDS)
         if not stored:
             raise RunSuperseded
@@ -77,6 +79,8 @@ class RunMemory:
             )
 
     async def ask(self, key: str, text: str, schema: bytes, timeout_seconds: float | None) -> Asked | None:
+        if not isinstance(text, str):
+            raise TypeError(f"a question is a text, not {text!r}")
         _use(self._keys, key, "question")
         run = self._work.run
         if self._questions is None:
@@ -87,14 +91,16 @@ class RunMemory:
         if known is not None and known.state is QuestionState.expired and known.attempt == run.attempt:
             return Asked(None)
         timeout_ms = None if timeout_seconds is None else int(timeout_seconds * 1000)
-        if not await self._board.ask(run, key, storable(text[:_TEXT_CHARACTERS]), schema, timeout_ms):
-            raise RunSuperseded
+        said = storable(text[:_TEXT_CHARACTERS])
+        await self._store(lambda: self._board.ask(run, key, said, schema, timeout_ms))
         self._work.park()
         return None
 
 
 def _use(used: set[str], name: str, what: str) -> None:
     """Each name once in an attempt: two steps of one name would share one result."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a {what} is a text, not {name!r}")
     if not 0 < len(name) <= _NAME_CHARACTERS:
         raise ValueError(f"the name of a {what} has 1 to {_NAME_CHARACTERS} characters")
     if name in used:

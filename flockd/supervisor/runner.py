@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +20,7 @@ from flockd.domain.retry import NEVER, delay_seconds, first_pause_seconds, kinds
 from flockd.domain.visibility import may_see
 from flockd.engines.base import Context, Engine, Scope
 from flockd.engines.outside import Outside
-from flockd.errors import AgentFailed, BudgetExceeded, FlockdError, InvalidInput, Unavailable
+from flockd.errors import AgentFailed, BudgetExceeded, FlockdError, InvalidInput, Unavailable, nearest
 from flockd.store.reads import ArtifactFilter
 from flockd.supervisor.memory import RunMemory
 from flockd.supervisor.work import Work, storable
@@ -191,11 +192,11 @@ class Runner:
             if error is None:
                 return outcome if future.result() else None
             if isinstance(error, Unavailable):
-                await asyncio.sleep(_RECORD_RETRY_SECONDS)
+                await _pause()
                 continue
             log.error("the outcome of run %s could not be stored: %s", outcome.run_id, error)
             if not isinstance(outcome, Finish):
-                await asyncio.sleep(_RECORD_RETRY_SECONDS)
+                await _pause()
                 continue
             outcome = self._failure(
                 work, "AGENT_FAILED", "Its outcome could not be stored; the log says why."
@@ -241,6 +242,10 @@ class Runner:
         scope: Scope,
     ) -> list[Artifact]:
         """`ctx.query`: the newest artifacts that the agent may see and the predicate lets through, oldest first."""
+        if type is not None and type not in self._board.types:
+            near = nearest(type, self._board.types)
+            hint = f": did you mean {near}?" if near else ""
+            raise ValueError(f"query: there is no artifact type {type}{hint}")
         matches = None if where is None else compile_where(where)
         wanted = ArtifactFilter(
             types=() if type is None else (type,),
@@ -262,6 +267,12 @@ class Runner:
                 break
             before = page[-1].seq
         return found[limit - 1 :: -1] if len(found) >= limit else found[::-1]
+
+
+async def _pause() -> None:
+    """Before an outcome is tried again; cancelling makes it shorter. It ends with the writer at the latest."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(_RECORD_RETRY_SECONDS)
 
 
 def _is_current(task: asyncio.Task[None] | None) -> bool:

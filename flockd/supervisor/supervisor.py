@@ -31,8 +31,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-RELEASE_RETRY_SECONDS = 0.5
-"""How long a place that could not be freed waits before it is tried again."""
+STORE_RETRY_SECONDS = 0.5
+"""How long what could not be stored waits before it is tried again."""
+_CANCELLED_SECONDS = 1.0
+"""How long work of our own that was cancelled may take to end."""
 
 CLOCK_LOOK_SECONDS = 30.0
 """Timers look at the wall clock again this often: it may have been set."""
@@ -79,7 +81,7 @@ class Supervisor:
         )
         self._works: dict[str, Work] = {}
         self._abandoned = 0
-        self._has_sorted_ledgers = False
+        self._has_taken_back = False
         self._room = asyncio.Event()
         self._alarm = asyncio.Event()
         self._due_at: int | None = None
@@ -120,16 +122,8 @@ class Supervisor:
     async def recover(self) -> None:
         """What the last process left: its runs become ready, orphans wait, reached limits end their workflows."""
         reads = self._board.reads
-        self._occupancy.closed = (
-            True  # what an end lets begin here must not look like a run of the last process
-        )
-        try:
-            if not self._has_sorted_ledgers:  # later ones have begun here
-                await self._board.sort_ledgers()
-                self._has_sorted_ledgers = True
-            await self._board.take_back()
-        finally:
-            self._occupancy.closed = False
+        if not self._has_taken_back:  # else it is tried again, and what works by now has begun here
+            await self._take_back()
         await self._board.sort_orphans(
             sorted({agent_at(place) for place, _ in self._occupancy.ready.items()})
         )
@@ -143,6 +137,16 @@ class Supervisor:
         await self._board.sync_timers()
         self._expect(await reads.next_due())
         self._expect(await reads.next_firing())
+
+    async def _take_back(self) -> None:
+        """Calls and runs that were cut off. What an end of theirs lets begin must not look like one of them."""
+        self._occupancy.closed = True
+        try:
+            await self._board.sort_ledgers()
+            await self._board.take_back()
+        finally:
+            self._occupancy.closed = False
+        self._has_taken_back = True
 
     def start(self) -> None:
         """Begin to work. What is committed from here on is told by `committed`."""
@@ -183,7 +187,11 @@ class Supervisor:
             await asyncio.wait(self._chores, timeout=stop_seconds)
         for chore in self._chores:  # a store that cannot write keeps them waiting for ever
             chore.cancel()
-        await asyncio.gather(*self.tasks, *self._chores, return_exceptions=True)
+        if (
+            self._chores
+        ):  # an outcome that is being stored just now does not hear that: it ends with the writer
+            await asyncio.wait(self._chores, timeout=_CANCELLED_SECONDS)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def _know_all_claims(self, limit_seconds: float) -> None:
         """Be told of every run that was claimed before `closed` was seen: what is queued now comes after them."""
@@ -221,7 +229,7 @@ class Supervisor:
             self._room.set()
         self._expect(committed.next_due)
         for correlation_id in committed.exhausted:
-            self._chore(self._board.exhaust(correlation_id), f"end {correlation_id}, which reached a limit")
+            self._chore(self._exhaust(correlation_id), f"end {correlation_id}, which reached a limit")
 
     def _expect(self, due_at: int | None) -> None:
         """A waiting run wakes then."""
@@ -303,7 +311,15 @@ class Supervisor:
                 await released
                 return
             except FlockdError:
-                await asyncio.sleep(RELEASE_RETRY_SECONDS)
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+
+    async def _exhaust(self, correlation_id: str) -> None:
+        """End it, however long the store cannot write: nobody else would before the next start."""
+        while True:
+            try:
+                return await self._board.exhaust(correlation_id)
+            except Unavailable:
+                await asyncio.sleep(STORE_RETRY_SECONDS)
 
     # -- core tasks -----------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,7 @@ class Work:
         """The engine has ended and its outcome is on its way to the board: too late to cancel."""
         self.began = loop.time()
         self._loop = loop
+        self._loop_thread = threading.get_ident()
         self._text_bytes = text_bytes
         self._tell_live = tell_live
         self._store_progress = store_progress
@@ -82,7 +84,10 @@ class Work:
     # -- what the agent says --------------------------------------------------------------------------------
 
     def write(self, text: str) -> None:
-        """Live text: to the subscribers at once, its end kept."""
+        """Live text: to the subscribers at once, its end kept. From any thread, as `progress`."""
+        if threading.get_ident() != self._loop_thread:
+            self._loop.call_soon_threadsafe(self.write, text)
+            return
         if self.recording or self.cancelled or not text:
             return
         text = storable(text)
@@ -115,6 +120,9 @@ class Work:
 
     def progress(self, fraction: float, phase: str | None, message: str | None) -> None:
         """How far it is; stored now, or with the next one that is."""
+        if threading.get_ident() != self._loop_thread:
+            self._loop.call_soon_threadsafe(self.progress, fraction, phase, message)
+            return
         if self.recording or self.cancelled:
             return
         self._progress = (fraction, _said(phase), _said(message))
@@ -133,6 +141,11 @@ class Work:
             self._progress_stored_at = self._loop.time()
             self._store_progress(self.run, *self._progress)
             self._progress = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Its engine was told to end, whether or not it listens."""
+        return self.cancelled or self.returning or self.timed_out or self.parked
 
     # -- how it is ended ------------------------------------------------------------------------------------
 

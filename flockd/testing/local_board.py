@@ -14,12 +14,14 @@ from pydantic_core import to_json
 from flockd.board import Publication, Published
 from flockd.config import Config
 from flockd.domain import duration
+from flockd.domain.agent import Agent
 from flockd.domain.artifact_type import ArtifactType
 from flockd.domain.correlation import CorrelationState
+from flockd.domain.event import LIVE_ONLY, EventKind
 from flockd.domain.identity import parse_id
 from flockd.domain.priority import Priority
 from flockd.domain.question import Question
-from flockd.domain.run import OPEN
+from flockd.domain.run import OPEN, RunState
 from flockd.domain.visibility import PUBLIC, AnyVisibility
 from flockd.engines.outside import Outside
 from flockd.errors import AgentFailed, InvalidInput, NotFound, nearest
@@ -31,11 +33,13 @@ from flockd.testing.artifact import BoardArtifact
 from flockd.testing.clock import Clock
 from flockd.testing.machine import Machine, machine
 from flockd.testing.passage import LOOKS_AT_A_MOMENT, Passage
+from flockd.testing.services import ServiceForTests, use_services
 from flockd.testing.stand_ins import ModelForTests, use_models
 
 LIMIT_SECONDS = 10.0
 """How long a test waits, in real seconds, for agents that do not end."""
 _PAGE = 500
+_LOGGED = frozenset(kind.value for kind in EventKind) - LIVE_ONLY
 _WHOLE = 1 << 40
 """Bytes of a payload inside an event: all."""
 
@@ -46,18 +50,21 @@ async def flock_test(
     *,
     model: ModelForTests | None = None,
     models: Mapping[str, ModelForTests] | None = None,
+    services: Mapping[str, ServiceForTests] | None = None,
     now: datetime | str | None = None,
     config: Config | None = None,
 ) -> AsyncIterator[LocalBoard]:
     """The flock at work on an empty board of its own, until the block ends.
 
-    Agents that think with a language model ask `models` by the name of theirs, else `model`; without either their runs
-    fail. Time stands at `now` (without it: the present) and passes by `advance`. `config` has the settings; none are
-    read from files or the environment. Raises DeclarationError where the flock is declared wrongly.
+    Agents that think with a language model ask `models` by the name of theirs, else `model`; those that are services
+    ask `services` by their own name. Where there is none their runs fail. Time stands at `now` (without it: the
+    present) and passes by `advance`. `config` has the settings; none are read from files or the environment. Raises
+    DeclarationError where the flock is declared wrongly.
     """
     settings = config or Config()
     outside = outside_of(settings)
     use_models(flock, outside, model, models or {})
+    use_services(flock, outside, services or {})
     board = LocalBoard(flock, Clock(now))
     async with board.at_work(settings, outside):
         yield board
@@ -123,11 +130,7 @@ class LocalBoard:
 
     async def run_agent(self, agent: str, *inputs: Any) -> list[BoardArtifact]:
         """Let one agent run on these inputs, and return what it made; that wakes nobody. Raises as `run`."""
-        known = self._works.board.agents
-        found = known.spelled(agent)
-        if found is None:
-            near = nearest(agent, known)
-            raise InvalidInput(f"there is no agent {agent}" + (f": did you mean {near}?" if near else ""))
+        found = self._agent(agent)
         publications = [self._publication(value, None) for value in inputs]
         return await self._outcome(await self._works.board.run_agent(found, publications))
 
@@ -204,25 +207,40 @@ class LocalBoard:
         return found[::-1]
 
     async def runs(self, agent: str | None = None, *, state: str | None = None) -> list[dict[str, Any]]:
-        """The runs in the order in which they began, as the API shows them."""
-        found, _ = await self._works.reads.runs(agent=agent, state=state, limit=_PAGE)
+        """The runs in the order in which they began, as the API shows them.
+
+        Raises InvalidInput for an agent or a state that there is not: a test that looks for it would see nothing.
+        """
+        if state is not None and state not in set(RunState):
+            raise InvalidInput(f"{state!r} is no state of a run: it is one of {', '.join(RunState)}")
+        name = None if agent is None else self._agent(agent).name
+        found, _ = await self._works.reads.runs(agent=name, state=state, limit=_PAGE)
         return [_plain(run.document()) for run in reversed(found)]
 
     def events(
         self, kind: str | None = None, *, agent: str | None = None, correlation_id: str | None = None
     ) -> list[dict[str, Any]]:
-        """The log, in order, as streams send it. Live text is not in it: see `text`."""
+        """The log, in order, as streams send it. Live text is not in it: see `text`.
+
+        Raises InvalidInput for a kind or an agent that there is not: a test that looks for it would see nothing.
+        """
+        if kind is not None and kind not in _LOGGED:
+            near = nearest(kind, _LOGGED)
+            hint = f": did you mean {near}?" if near else ""
+            raise InvalidInput(f"there is no event of the kind {kind} in the log{hint}")
+        name = None if agent is None else self._agent(agent).name
         return [
             orjson.loads(event.encode(_WHOLE))
             for event in self._works.events
             if kind in (None, event.kind)
-            and agent in (None, event.agent)
+            and name in (None, event.agent)
             and correlation_id in (None, event.correlation_id)
         ]
 
     def text(self, agent: str) -> str:
-        """The live text of an agent's runs, all that it wrote so far."""
-        return "".join(orjson.loads(event.data)["text"] for event in self._works.live if event.agent == agent)
+        """The live text of an agent's runs, all that it wrote so far. Raises InvalidInput for an unknown agent."""
+        name = self._agent(agent).name
+        return "".join(orjson.loads(event.data)["text"] for event in self._works.live if event.agent == name)
 
     # -- within ---------------------------------------------------------------------------------------------
 
@@ -231,6 +249,15 @@ class LocalBoard:
         assert self._machine is not None, "flock_test has started it"
         self._machine.check()
         return self._machine
+
+    def _agent(self, name: str) -> Agent:
+        """The agent that a test names. Raises InvalidInput."""
+        known = self._works.board.agents
+        found = known.spelled(name)
+        if found is None:
+            near = nearest(name, known)
+            raise InvalidInput(f"there is no agent {name}" + (f": did you mean {near}?" if near else ""))
+        return found
 
     def _publication(self, value: Any, type: TypeChoice | None) -> Publication:
         kind = self._type(value.__class__ if type is None else type)

@@ -16,15 +16,15 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 from pydantic_ai import RunContext
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
-from pydantic_ai.models.function import DeltaToolCall, DeltaToolCalls, FunctionModel
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
+from pydantic_ai.models import CompletedStreamedResponse, Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.settings import ModelSettings
 
 from flockd.engines.llm.catalog import Models
 from flockd.engines.llm.choice import Choice, canonical
+from flockd.engines.llm.model import has_ended
 from flockd.engines.outside import LlmDefaults
-from flockd.testing.answering import pieces
 from flockd.testing.recorded import RecordedModel
 from flockd.testing.scripted import ScriptedModel, Unscripted
 
@@ -37,8 +37,7 @@ class Replaying(FunctionModel):
     """Answers from a file, and from the real model where it is recording."""
 
     def __init__(self, recorded: RecordedModel) -> None:
-        nothing = ModelResponse([])  # `request_stream` answers
-        super().__init__(stream_function=lambda _messages, _info: _replay(nothing), model_name="recorded")
+        super().__init__(stream_function=_not_asked, model_name="recorded")
         self._recorded = recorded
         self._entries = _read(recorded)
         self._used: Counter[str] = Counter()
@@ -59,10 +58,9 @@ class Replaying(FunctionModel):
         if answers:
             answer = answers[min(self._used[key], len(answers) - 1)]
             self._used[key] += 1
-            response = _response(answer)
-            replay = FunctionModel(stream_function=lambda _messages, _info: _replay(response))
-            async with replay.request_stream(messages, model_settings, model_request_parameters) as stream:
-                yield stream
+            yield CompletedStreamedResponse(
+                _response(answer), model_request_parameters=model_request_parameters, replay_events=True
+            )
             return
         model = await self._real()
         if model is None:
@@ -75,7 +73,9 @@ class Replaying(FunctionModel):
             messages, model_settings, model_request_parameters, run_context
         ) as stream:
             yield stream
-            self._keep(key, question, stream.get())
+            response = stream.get()
+            if has_ended(response) and response.finish_reason != "length":  # else it is half of an answer
+                self._keep(key, question, response)
 
     async def _real(self) -> Model | None:
         """What is asked where nothing is recorded. Raises ValueError where it cannot be made."""
@@ -86,9 +86,9 @@ class Replaying(FunctionModel):
         return record.model() if isinstance(record, ScriptedModel) else record
 
     def _keep(self, key: str, question: list[Any], response: ModelResponse) -> None:
-        """Add an answer to the file, whole or not at all."""
+        """Add an answer to the file, whole or not at all, and to what others have added meanwhile."""
         (answer,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
-        self._entries.append({"key": key, "asked": question, "answer": answer})
+        self._entries = [*_read(self._recorded), {"key": key, "asked": question, "answer": answer}]
         self._used[key] += 1
         path = self._recorded.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,15 +145,5 @@ def _response(answer: Any) -> ModelResponse:
     return response
 
 
-async def _replay(response: ModelResponse) -> AsyncIterator[str | DeltaToolCalls]:
-    for index, part in enumerate(response.parts):
-        match part:
-            case TextPart(content=text):
-                for piece in pieces(text):
-                    yield piece
-            case ToolCallPart():
-                yield {
-                    index: DeltaToolCall(
-                        part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id
-                    )
-                }
+def _not_asked(_messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str]:
+    raise AssertionError("request_stream answers")

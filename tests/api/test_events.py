@@ -160,6 +160,13 @@ async def test_filters_of_artifacts_are_combined(api: Api, query: str, fits: Any
     )
 
 
+async def test_an_agent_is_found_by_any_spelling_of_its_name(api: Api) -> None:
+    await api.sync("Order")
+    told = await log(api, "agent=clerk")
+    assert [event["agent"] for event in told] == ["clerk"] * len(told) != []
+    assert await log(api, "agent=CLERK&agent=clerk") == told
+
+
 async def test_head_answers_as_get_would(api: Api) -> None:
     for query, status in (("", 200), ("?after=0", 200), ("?after=1000000", 400)):
         async with api.client.head(PATH + query) as response:

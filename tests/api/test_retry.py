@@ -132,7 +132,7 @@ async def test_filters(api: Api) -> None:
     for body, remaining in (
         ({"agent": "nobody"}, 0),
         ({"error": "TIMEOUT"}, 0),
-        ({"agent": "worker", "error": "AGENT_FAILED", "limit": 1}, 2),
+        ({"agent": "Worker", "error": "AGENT_FAILED", "limit": 1}, 2),
     ):
         assert (await api.post(f"{PATH}/retry", body)).ok()["remaining"] == remaining
     (run,) = (await api.post(f"{PATH}/retry", {"correlation_id": correlation_id})).ok()["runs"]

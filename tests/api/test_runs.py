@@ -30,7 +30,8 @@ async def test_the_list_is_newest_first(api: Api) -> None:
 async def test_filters(api: Api) -> None:
     one = await api.sync("Order")
     await api.sync("Doomed")
-    assert (await api.get(f"{PATH}?agent=clerk")).ok()["total"] == 1
+    for spelling in ("clerk", "Clerk"):
+        assert (await api.get(f"{PATH}?agent={spelling}")).ok()["total"] == 1
     assert (await api.get(f"{PATH}?correlation_id={one['correlation_id']}")).ok()["total"] == 2
     dead = (await api.get(f"{PATH}?state=dead")).ok()["runs"]
     assert [(run["agent"], run["completed_at"] is not None) for run in dead] == [("loser", True)]

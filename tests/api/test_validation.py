@@ -21,6 +21,23 @@ def test_nested_names_bring_the_nearest_beside_them() -> None:
         validated(SyncBody, {"type": "A", "visibility": {"kind": "Private", "agents": ["a"], "agent": "b"}})
 
 
+@pytest.mark.parametrize(
+    ("visibility", "issue"),
+    [
+        ("Private", "Input should be an object"),
+        ({"agents": ["a"]}, "Must have the field 'kind'"),
+        ({"kind": "Private", "agents": "a"}, "Input should be a valid list"),
+        ({"kind": "Private", "agents": []}, "List should have at least 1 item after validation, not 0"),
+        ({"kind": "After", "ttl": "soon"}, "'soon' is not a duration: write \"30s\""),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_json(visibility: object, issue: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        validated(SyncBody, {"type": "A", "visibility": visibility})
+    (problem,) = refused.value.details["errors"]
+    assert problem["message"].startswith(issue)
+
+
 def test_a_query_makes_lists_where_the_model_has_them() -> None:
     query = validated_query(ArtifactPage, MultiDict([("type", "A"), ("type", "B"), ("limit", "7")]))
     assert query is not None

@@ -44,6 +44,17 @@ async def test_what_woke_its_agent(rigs: Rigs) -> None:
     assert (await why(rig, published, "A")).reason == "It woke a: its run has completed."
 
 
+async def test_what_a_run_waits_for(rigs: Rigs) -> None:
+    rig = await rigs(agent("a", "A", retries=1, max_concurrency=1), retry_base_seconds=100)
+    published, second = await rig.publish("A"), await rig.publish("A")
+    assert (await why(rig, second, "a")).reason == (
+        "It woke a: its run waits for its turn (max_concurrency, rate, or limits.running)."
+    )
+    (await rig.call("a")).fail()
+    await rig.event("run.retrying")
+    assert (await why(rig, published, "a")).reason == "It woke a: its run waits to be tried again."
+
+
 async def test_what_a_rule_refuses(rigs: Rigs) -> None:
     rig = await rigs(agent("a", "A"), agent("b", "B"))
     published = await rig.publish("A", visibility=Private(agents=("b",)))
@@ -109,6 +120,20 @@ async def test_a_batch_says_how_full_it_is(rigs: Rigs) -> None:
     await rig.publish("A", 3)
     call = await rig.call("j")
     assert {(await why(rig, each, "j")).run_id for each in (one, two)} == {call.run_id}
+
+
+@pytest.mark.parametrize(
+    ("rule", "by"), [("join", JoinSpec(by="n", within="1h")), ("batch", BatchSpec(size=3, timeout="1m"))]
+)
+async def test_what_was_cancelled_while_it_was_gathered(
+    rigs: Rigs, rule: str, by: JoinSpec | BatchSpec
+) -> None:
+    rig = await rigs(gathering("j", *("A", "B")[: 2 if rule == "join" else 1], by=by))
+    published = await rig.publish("A", 1)
+    await rig.board.cancel_correlation(published.correlation_id)
+    found = await why(rig, published, "j")
+    assert (found.woke, found.rule) == (False, rule)
+    assert detail(found, rule) == "It waits for nothing any more, since its workflow was cancelled"
 
 
 async def test_pauses_keep_a_run_from_starting(rigs: Rigs) -> None:

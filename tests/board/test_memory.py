@@ -204,6 +204,26 @@ async def test_a_step_needs_a_name_of_its_own(rigs: Rigs, name: str) -> None:
     assert "the name of a step has 1 to 200 characters" in await died(rig)
 
 
+async def test_names_and_questions_are_texts(rigs: Rigs) -> None:
+    async def numbered(ctx: Context) -> int:
+        return int(await ctx.step(5, int))  # type: ignore[arg-type]
+
+    async def keyed(ctx: Context) -> int:
+        return int(await ctx.ask("How many?", type=int, key=5))  # type: ignore[arg-type]
+
+    async def unsaid(ctx: Context) -> int:
+        return int(await ctx.ask(5, type=int))  # type: ignore[arg-type]
+
+    for work, said in (
+        (numbered, "the name of a step is a text, not 5"),
+        (keyed, "the name of a question is a text, not 5"),
+        (unsaid, "a question is a text, not 5"),
+    ):
+        rig = await started(rigs, Author(work))
+        assert said in await died(rig)
+        await rig.stop()
+
+
 async def test_a_name_is_used_once_in_an_attempt(rigs: Rigs) -> None:
     async def twice(ctx: Context) -> int:
         await ctx.step("x", int)

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from flockd.api.keys import BOARD, READS
+from flockd.api.keys import BOARD, DAEMON, READS
 from flockd.dialects.runs.batch_files import BATCH_FILES
 
+from ..store.full_disk import full_for
+from ..store.test_writer import Wrapped
 from .conftest import LIMIT_SECONDS, Serve, Served
 from .run_flock import Gate, make_flock
 
@@ -150,6 +152,23 @@ async def test_a_file_that_was_taken_away_does_not_come_back(serve: Serve, api: 
     after = await serve(make_flock(Gate()))
     await written(batch)
     (await after.get(f"/batch/{batch}")).ok()
+    assert names(files) == []
+
+
+async def test_a_disk_that_is_full_after_the_file_does_not_bring_it_back_either(
+    serve: Serve, api: Served, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.app[BATCH_FILES], "_retry_seconds", 0.0)
+    kept_by = api.app[DAEMON].writer  # type: ignore[attr-defined]
+    kept_by._connection = connection = Wrapped(kept_by._connection)
+    disk = full_for(monkeypatch, connection, "BatchWritten", times=2)
+    batch = await start(api, "my_agent", [{"query": "x"}], "out.csv")
+    await written(batch)
+    assert disk.refused == 2
+    await api.stop()
+    (files / "out.csv").unlink()
+    await serve(make_flock(Gate()))
+    await written(batch)
     assert names(files) == []
 
 

@@ -1,4 +1,4 @@
-"""A server of tools as others write them, run as a program: `mcp_server.py stdio`, or `http`, which prints its port.
+"""A server of tools as others write them: the program `mcp_server.py stdio`, or `http [port]`, which prints its port.
 
 It notes what happens to it in the file that MCP_TEST_NOTES names, a line each.
 """
@@ -23,6 +23,9 @@ from mcp.shared.exceptions import MCPError
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+MESSAGES = os.dup(1)
+"""Where the client of a program reads; the library leads elsewhere what is written to standard output."""
 
 server = MCPServer("test")
 
@@ -72,7 +75,7 @@ def die() -> str:
 @server.tool()
 def mumble() -> str:
     """Prints where only messages belong, and in another encoding."""
-    os.write(1, "größer\n".encode("latin-1"))
+    os.write(MESSAGES, "größer\n".encode("latin-1"))
     return "mumbled"
 
 
@@ -84,7 +87,8 @@ def refuse() -> str:
 
 @server.tool()
 def tell(variable: str) -> str:
-    """Tells what it should not."""
+    """Tells what it should not, also where only messages belong."""
+    os.write(MESSAGES, f"{os.environ[variable]}\n".encode())
     print(f"it is {os.environ[variable]}", file=sys.stderr, flush=True)
     raise ToolError(f"it is {os.environ[variable]}")
 
@@ -127,7 +131,7 @@ async def answer(send: Send, status: int) -> None:
 
 
 def serve_http() -> None:
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0))
     print(listening.getsockname()[1], flush=True)
     app = Door(server.streamable_http_app())
     uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])

@@ -183,6 +183,18 @@ async def test_a_json_schema_that_refers_to_itself_cannot_be_asked_for(outside: 
         await work(reader(tree), attempt_of(outside))
 
 
+@pytest.mark.parametrize("reference", ["#", "#/properties/other"])
+async def test_nor_can_one_that_refers_to_what_is_not_in_its_defs(outside: Outside, reference: str) -> None:
+    properties = {"below": {"anyOf": [{"$ref": reference}]}, "other": {"type": "string"}}
+    tree = ArtifactType("Tree", schema={"type": "object", "properties": properties})
+    with pytest.raises(AgentFailed) as failed:
+        await work(reader(tree), attempt_of(outside))
+    assert failed.value.message == (
+        f"agent reader: a model cannot be asked for Tree: its schema refers to '{reference}', and what it refers to "
+        "must be in its $defs"
+    )
+
+
 async def test_as_the_call_of_a_tool(provider: FakeOpenAI, outside: Outside) -> None:
     provider.script(Calls([("Verdict", GOOD)]))
     attempt = attempt_of(outside)
@@ -358,7 +370,7 @@ async def test_a_tool_call_that_does_not_fit_again_fails_alike(
 
 async def test_text_where_a_tool_call_is_wanted_fails(provider: FakeOpenAI, outside: Outside) -> None:
     provider.script("I would say good.", "Still good.")
-    with pytest.raises(AgentFailed, match=r"is no Verdict, asked twice: .*It said: Still good\."):
+    with pytest.raises(AgentFailed, match=r"is no Verdict, asked twice: .*\w\. It said: Still good\."):
         await work(reader(output_mode="tool"), attempt_of(outside))
 
 

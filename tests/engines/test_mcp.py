@@ -25,7 +25,7 @@ from mcp_types import (
 )
 
 from flockd.engines.llm.mcp import Servers
-from flockd.engines.llm.mcp_connection import value_of
+from flockd.engines.llm.mcp_result import value_of
 from flockd.engines.llm.thinking import McpServer
 from flockd.engines.llm.tools import shown_name
 from flockd.engines.outside import Outside
@@ -194,11 +194,12 @@ async def test_what_a_server_was_given_is_neither_told_nor_logged_whatever_its_v
     monkeypatch.setenv("TICKETS_AUTHORIZATION", "Bearer hunter2-hunter2")
     server = program("tell", env=("MCP_TEST_NOTES", "TICKETS_AUTHORIZATION"))
     kept = Kept()
-    with caplog.at_level("DEBUG", "flockd.agent"):
+    with caplog.at_level("DEBUG"):
         (told,) = await called(server, ("test_tell", {"variable": "TICKETS_AUTHORIZATION"}), kept=kept)
     assert told == ("Error executing tool tell: it is ***", "failed")
     assert kept.tools[0]["error"] == told[0]
     assert "MCP server test: it is ***" in caplog.text
+    assert "Failed to parse" in caplog.text, "it is said that there was something"
     assert "hunter2" not in caplog.text
 
 
@@ -322,6 +323,25 @@ async def test_a_run_that_is_cancelled_twice_is_over_at_once_and_its_server_soon
     assert not lives(pid)
 
 
+async def test_a_daemon_that_ends_waits_for_programs_that_runs_left_in_a_hurry(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio, "PROCESS_TERMINATION_TIMEOUT", 0.3)
+    script, left = Script([("test_wait", {"seconds": 600})]), program("add", name="left", how="deaf")
+    async with Outside() as outside:
+        held = Servers([left], Attempt(outside).context)
+        await held.open()
+        run = asyncio.create_task(script.run(Attempt(outside).context, mcp=[program("wait", how="deaf")]))
+        await until(lambda: "waiting" in noted(notes))
+        while not run.done():
+            run.cancel()
+            await asyncio.sleep(0)
+        assert all(lives(pid) for pid in pids(notes))
+    assert len(pids(notes)) == 2
+    assert not any(lives(pid) for pid in pids(notes))
+    assert not outside.programs
+
+
 HOLDS = """
 import asyncio, sys
 from flockd.engines.llm.mcp import Servers
@@ -362,9 +382,9 @@ async def test_a_daemon_that_is_killed_leaves_no_process(notes: Path) -> None:
 class Served:
     """A server over HTTP, in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.process = subprocess.Popen(
-            [*SERVER, "http"], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+            [*SERVER, "http", str(port)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
         )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
@@ -380,12 +400,12 @@ class Served:
 
 
 @pytest.fixture
-def serve(notes: Path) -> Iterator[Callable[[], Served]]:
+def serve(notes: Path) -> Iterator[Callable[..., Served]]:
     """Starts servers; they end with the test."""
     started: list[Served] = []
 
-    def start() -> Served:
-        started.append(Served())
+    def start(port: int = 0) -> Served:
+        started.append(Served(port))
         return started[-1]
 
     yield start

@@ -1,6 +1,7 @@
-"""Programs of MCP servers that end in the middle of an attempt: the next call starts them again, and none is left."""
+"""MCP servers that end in the middle of an attempt: the next call reaches them again, and no program is left."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,21 @@ import pytest
 pytest.importorskip("mcp")
 
 from .scripted import Script
-from .test_mcp import ENDED, SERVER, attempt, lives, notes, pids, program, until
+from .test_mcp import (
+    ENDED,
+    SERVER,
+    Served,
+    attempt,
+    both_protocols,
+    lives,
+    notes,
+    pids,
+    program,
+    serve,
+    until,
+)
 
-__all__ = ["notes"]
+__all__ = ["notes", "serve"]
 
 
 async def test_a_program_that_died_is_started_again_by_the_next_call_and_the_last_one_is_not_repeated(
@@ -115,3 +128,26 @@ async def test_a_run_that_is_cancelled_while_its_server_is_started_again_leaves_
     with pytest.raises(asyncio.CancelledError):
         await run
     await until(lambda: not any(lives(pid) for pid in pids(notes)))
+
+
+FORGOTTEN = "the MCP server web ended its session: it forgot what it knew, and the next call begins another"
+
+
+@both_protocols
+async def test_a_server_over_http_that_forgot_its_sessions_is_given_another_one(
+    old: bool, serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if old:  # the new protocol has no sessions
+        monkeypatch.setenv("MCP_TEST_OLD", "1")
+    first = serve()
+
+    def restart() -> None:
+        first.end()
+        serve(first.port)
+
+    script = Script(
+        *[[("web_add", {"a": 1})], [("restart", {})], [("web_add", {"a": 2})], [("web_add", {"a": 3})]]
+    )
+    await script.run(attempt().context, restart, mcp=[first.server("add")])
+    told = [one for (one,) in script.told]
+    assert told[2:] == [(FORGOTTEN, "failed") if old else (3, "success"), (4, "success")]

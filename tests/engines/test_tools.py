@@ -149,7 +149,7 @@ async def test_an_async_def_is_awaited_with_the_context_of_the_run() -> None:
     this = attempt()
 
     async def look(ctx: Context, word: str) -> str:
-        assert ctx is this.context
+        assert (ctx.run_id, ctx.memory) == (this.context.run_id, this.kept)
         await asyncio.sleep(0)
         return f"{word} {threading.current_thread() is threading.main_thread()}"
 

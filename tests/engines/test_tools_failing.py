@@ -173,6 +173,49 @@ async def test_an_author_may_end_the_run(error: Exception, told: str) -> None:
     assert this.kept.steps == {}, "the next attempt calls it again"
 
 
+async def test_what_has_begun_beside_a_call_that_ends_the_run_is_recorded_and_nothing_else_begins() -> None:
+    all_begun, paid, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    began: list[str] = []
+
+    async def pay(what: str) -> str:
+        began.append(what)
+        await paid.wait()
+        return f"paid {what}"
+
+    async def refuse() -> str:
+        await all_begun.wait()
+        refused.set()
+        raise AgentFailed("no more")
+
+    async def refuse_too() -> str:
+        all_begun.set()
+        await paid.wait()
+        raise NonRetryableError("never")
+
+    this = attempt()
+    calls: list[tuple[str, dict[str, Any]]] = [("pay", {"what": "rent"}), ("refuse", {}), ("refuse_too", {})]
+    run = asyncio.create_task(Script(calls).run(this.context, pay, refuse, refuse_too))
+    await refused.wait()
+    await asyncio.sleep(0)
+    assert not run.done()
+    paid.set()
+    with pytest.raises((AgentFailed, NonRetryableError), match=r"no more|never"):
+        await run
+    assert [name.split("/")[1] for name in this.kept.steps] == ["pay"]
+    assert {event["tool"]: event["outcome"] for event in this.kept.tools} == {
+        "pay": "ok", "refuse": "error", "refuse_too": "error",
+    }  # fmt: skip
+
+    async def refuse_at_once() -> str:
+        raise AgentFailed("at once")
+
+    with pytest.raises(AgentFailed, match="at once"):
+        await Script([("refuse_at_once", {}), ("pay", {"what": "more"})]).run(
+            attempt().context, pay, refuse_at_once
+        )
+    assert began == ["rent"]
+
+
 class _Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("not even this")
@@ -293,7 +336,7 @@ async def test_a_result_that_is_too_large_is_told() -> None:
 async def test_a_step_of_a_tool_that_is_too_large_to_be_kept_does_not_end_the_run() -> None:
     class Small(Kept):
         async def record(self, name: str, value: bytes, *, tool: bytes | None = None) -> None:
-            if name == "page" and len(value) > 100:
+            if name.endswith(":page") and len(value) > 100:
                 raise StepTooLarge("the step 'page' returned too much")
             await super().record(name, value, tool=tool)
 

@@ -1,5 +1,6 @@
 """Tools of agents on a real board: what a run does once over crashes and failures, what is logged, what it sees."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -230,6 +231,102 @@ async def test_a_tool_may_ask_a_person_and_starts_again_with_the_answer(
     assert answers == ["yes"]
     assert len(provider.asked) == 2
     assert [event["outcome"] for event in rig.data("tool.called")] == ["ok"]
+
+
+@pytest.mark.parametrize("order", [("pay", "confirm"), ("confirm", "pay"), ("confirm", "pay", "confirm")])
+@pytest.mark.parametrize("blocks", [False, True], ids=["async def", "def"])
+async def test_a_question_waits_for_the_calls_beside_it_and_none_begins_before_its_answer(
+    order: tuple[str, ...], blocks: bool, provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    paid: list[str] = []
+
+    async def pay(what: str) -> str:
+        paid.append(what)
+        await asyncio.sleep(0.05)  # the money is gone, and the answer is on its way
+        return what
+
+    async def confirm(ctx: Context, what: str) -> Any:
+        return await ctx.ask("May I?", key=what)
+
+    def blocking_confirm(ctx: Context, what: str) -> Any:
+        return ctx.ask("May I?", key=what)
+
+    blocking_confirm.__name__ = "confirm"
+    calls = [(name, orjson.dumps({"what": str(number)}).decode()) for number, name in enumerate(order)]
+    provider.script(Calls(calls), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(blocking_confirm if blocks else confirm, pay)))
+    for number in range(order.count("confirm")):
+        await rig.until(lambda: rig.kinds().count("question.asked") > number)  # noqa: B023
+        (question,), _ = await rig.reads.questions(state="open", limit=10)
+        await rig.board.answer_question(question, b'"yes"', "x")
+    assert await published(rig) == [7]
+    assert paid == [str(order.index("pay"))]
+    assert [event["outcome"] for event in rig.data("tool.called")] == ["ok"] * len(order)
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["async def", "def"])
+async def test_the_answers_and_steps_of_one_call_are_not_those_of_another(
+    blocks: bool, provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    charged: list[tuple[str, str]] = []
+
+    def charge_for(order: str, idempotency_key: str) -> str:
+        charged.append((order, idempotency_key))
+        return order
+
+    async def refund(ctx: Context, order: str) -> str:
+        answer = await ctx.ask(f"May I refund {order}?")
+        return f"{await ctx.step('charge', charge_for, order)}: {answer}"
+
+    def blocking_refund(ctx: Context, order: str) -> str:
+        answer: Any = ctx.ask(f"May I refund {order}?")
+        return f"{ctx.step('charge', charge_for, order)}: {answer}"
+
+    blocking_refund.__name__ = "refund"
+    first, second = (
+        charge("refund", order="1"),
+        Calls([("refund", '{"order":"2"}'), ("refund", '{"order":"2"}')]),
+    )
+    provider.script(first, Breaks(["x"]), second, DONE)  # after the break a new attempt has used no name yet
+    rig = await started(rigs, Thinks(outside, tools=(blocking_refund if blocks else refund,)), retries=1)
+    for number, answer in enumerate((b'"yes"', b'"no"', b'"well"')):
+        if number == 1:
+            await rig.event("run.retrying")
+            await wake(rig)
+        await rig.until(lambda: rig.kinds().count("question.asked") > number)  # noqa: B023
+        (question,), _ = await rig.reads.questions(state="open", limit=10)
+        assert question.text == f"May I refund {min(number, 1) + 1}?"
+        await rig.board.answer_question(question, answer, "x")
+    assert await published(rig) == [7]
+    assert [order for order, _ in charged] == ["1", "2", "2"]
+    assert len({key for _, key in charged}) == 3
+    said = [one["content"] for one in provider.asked[-1].body["messages"] if one["role"] == "tool"]
+    assert said[0] == "1: yes"
+    assert sorted(said[1:]) == ["2: no", "2: well"], "which of two equal calls asks first is all the same"
+
+
+async def test_a_question_that_its_tool_gives_up_keeps_no_call_from_beginning(
+    provider: FakeOpenAI, outside: Outside, rigs: Rigs
+) -> None:
+    given_up = asyncio.Event()
+
+    async def slow() -> str:
+        await given_up.wait()
+        return "slow"
+
+    async def confirm(ctx: Context) -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                return str(await ctx.ask("May I?"))
+        except TimeoutError:
+            given_up.set()
+            return "nobody asked"
+
+    provider.script(Calls([("slow", "{}"), ("confirm", "{}")]), Calls([("slow", "{}")]), DONE)
+    rig = await started(rigs, Thinks(outside, tools=(slow, confirm)))
+    assert await published(rig) == [7]
+    assert "question.asked" not in rig.kinds()
+    assert [event["tool"] for event in rig.data("tool.called")] == ["confirm", "slow", "slow"]
 
 
 async def test_a_cancelled_run_holds_its_place_until_the_last_thread_of_its_tools_has_ended(

@@ -128,6 +128,13 @@ class Client:
         """The status of a GET, whatever it is."""
         return (await self.request("GET", path)).status
 
+    async def read(self, path: str) -> bytes:
+        """The body of a GET that must answer 200, whatever it is."""
+        assert self._session is not None, "enter the client first"
+        async with self._session.get(self.daemon.url + path) as response:
+            assert response.status == 200
+            return await response.read()
+
     async def until_code(self, path: str, status: int, limit: float = 30.0) -> None:
         """Ask until `path` answers `status`."""
         async with asyncio.timeout(limit):

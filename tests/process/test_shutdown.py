@@ -30,7 +30,7 @@ async def test_the_ready_line_means_ready(daemon: Daemon, client: Client) -> Non
     assert sum("flockd ready on" in line for line in daemon.lines) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_an_idle_daemon_leaves_cleanly(daemon: Daemon, tail: Tail, number: signal.Signals) -> None:
     await daemon.start()
     await tail.live()
@@ -135,6 +135,17 @@ async def test_a_thread_that_does_not_end_does_not_hold_the_exit(
     await daemon.start(settings=UNFINISHED)
     await tail.until("correlation.completed", correlation_id=accepted["correlation_id"])
     assert [a["type"] for a in await client.artifacts()] == ["Stuck", "Loose"]
+
+
+async def test_a_terminal_that_is_closed_may_say_so_twice(daemon: Daemon, client: Client, tail: Tail) -> None:
+    await daemon.start(settings={"FLOCKD_SHUTDOWN__GRACE_SECONDS": "30"})
+    (await client.publish("Slow", {"n": 1, "seconds": 2})).accepted()
+    await tail.until("run.started", agent="sleeper")
+    daemon.send(signal.SIGHUP)
+    await client.until_code("/ready", 503)
+    daemon.send(signal.SIGHUP)
+    assert await daemon.wait() == 0
+    assert "slept: 1" in daemon.output
 
 
 async def test_a_busy_port_names_the_option(daemon: Daemon) -> None:

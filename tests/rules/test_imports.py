@@ -21,7 +21,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     AUTHORS: ("flock", "domain"),
     "demo": (AUTHORS,),
     "__main__": ("cli",),
-    "cli": ("app", "config", "flock", "loading", "domain", "store"),
+    "cli": ("process", "app", "config", "flock", "loading", "domain", "store"),
+    "process": ("app", "api", "store", "config", "flock", "logs"),
     "app": (ANYTHING,),
     "api": ("board", "store", "streams", "security", "domain", "routing"),
     "dialects": ("board", "store", "streams", "security", "domain", "routing", "api"),
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """What each room may import of ours, besides itself and `errors` (`store`: its reads, but for `board`)."""
 
-ONLY_WHEN_CALLED = {"flock": ("app", "config", "loading", "testing")}
+ONLY_WHEN_CALLED = {"flock": ("process", "config", "loading", "testing")}
 """What a room may import in a function or for annotations: `Flock.serve` needs a daemon, a flock does not."""
 
 
@@ -59,7 +60,7 @@ class Owner(NamedTuple):
 OWNERS = (
     Owner(
         ("aiohttp.web", "aiohttp_sse"),
-        ("app", "api", "dialects", "streams", "routing"),
+        ("process", "app", "api", "dialects", "streams", "routing"),
         "the server side of aiohttp",
     ),
     Owner(("sqlite3", "aiosqlite", "asyncpg", "psycopg"), ("store",), "a SQL driver"),
@@ -161,7 +162,7 @@ def test_each_import_is_allowed(file: Path) -> None:
             "flockd/demo/agents.py",
             "from flockd import Context, Flock\nfrom flockd.demo.bugs import find_bugs",
         ),
-        ("flockd/flock.py", "def serve():\n    from flockd.app import serve"),
+        ("flockd/flock.py", "def serve():\n    from flockd.process import serve"),
         ("flockd/options.py", "from flockd.flock.signature import read_signature"),
         ("flockd/supervisor/runner.py", "from flockd.engines import base"),
     ],
@@ -188,7 +189,7 @@ def test_allowed(file: str, source: str) -> None:
         ("flockd/domain/run.py", "import flockd", "room domain may import nothing of ours (and errors)"),
         ("flockd/demo/agents.py", "from flockd.flock import Flock", "room demo may import flockd"),
         ("flockd/demo/agents.py", "import flockd.store.sqlite", "room demo may import flockd"),
-        ("flockd/flock.py", "from flockd.app import serve", "room flock may import domain"),
+        ("flockd/flock.py", "from flockd.process import serve", "room flock may import domain"),
         (
             "flockd/store/sqlite.py",
             "def load():\n    from flockd.config import Config",

@@ -45,6 +45,10 @@ def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 TAKE_BACK = {
+    "slots": "CREATE TABLE older (correlation BLOB NOT NULL, agent TEXT NOT NULL, seq INTEGER NOT NULL, "
+    "artifact BLOB NOT NULL, type TEXT NOT NULL, depth INTEGER NOT NULL, PRIMARY KEY (correlation, agent, seq)) "
+    "WITHOUT ROWID; INSERT INTO older SELECT correlation, agent, seq, artifact, type, depth FROM slots; "
+    "DROP TABLE slots; ALTER TABLE older RENAME TO slots;",
     "errors": "DROP INDEX runs_by_error;",
     "taken_from_pools": "DROP INDEX pools_by_agent;",
     "honest_sums": "ALTER TABLE usage DROP COLUMN unpriced; ALTER TABLE usage DROP COLUMN estimated; "
@@ -248,6 +252,30 @@ async def test_what_was_pooled_before_pools_had_an_index_of_agents_is_taken_by_i
     await rig.publish("B", 2)
     assert (await rig.call("g")).inputs == (2, 2)
     assert rig.connection.execute("SELECT seq, key FROM pools").fetchall() == [(2, "1")]
+    await rig.stop()
+    assert verify_path(path) == []
+
+
+async def test_what_ands_held_before_slots_went_by_type_is_taken_in_its_order(path: Path) -> None:
+    rig = await Rig(path, agent("ab", "A", "B"), agent("aab", "A", "A", "B")).start()
+    one, other = (await rig.publish("A", 1)).correlation_id, (await rig.publish("B", 9)).correlation_id
+    for n in (2, 3):
+        await rig.publish("A", n, one)
+    await rig.stop()
+    held = "SELECT correlation, agent, seq, artifact, type, depth FROM slots ORDER BY 1, 2, 3"
+    with closing(sqlite3.connect(path)) as connection:
+        before = connection.execute(held).fetchall()
+    assert len(before) == 8
+    take_back(path, "slots")
+    migrate(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(held).fetchall() == before
+    await rig.start()
+    await rig.publish("B", 4, one)
+    await rig.publish("A", 5, other)
+    assert (await rig.call("ab", 1)).inputs == (1, 4)
+    assert (await rig.call("ab", 5)).inputs == (5, 9)
+    assert (await rig.call("aab")).inputs == (1, 2, 4)
     await rig.stop()
     assert verify_path(path) == []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flockd.store import apply, load_waiting, sqlite
+from flockd.store import apply, load_slots, load_waiting, sqlite
 
 
 @pytest.fixture
@@ -30,10 +30,18 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         (apply._NOT_HIDDEN, 1, "hidden USING INTEGER PRIMARY KEY (rowid=?)"),
         (apply._VISIBLE, 1, "artifacts USING INTEGER PRIMARY KEY (rowid=?)"),
         (
-            apply._NOT_HELD.format(", ".join(["(?, ?, ?)"] * 32)),
-            96,
-            "slots USING PRIMARY KEY (correlation=? AND agent=? AND seq=?)",
+            apply._NOT_HELD.format(", ".join(["(?, ?, ?, ?)"] * 32)),
+            128,
+            "slots USING PRIMARY KEY (correlation=? AND agent=? AND type=? AND seq=?)",
         ),
+        (load_slots._ALL_HELD.format("?, ?"), 3, "slots USING PRIMARY KEY (correlation=?)"),
+        (load_slots._NEXT_HELD, 5, "slots USING PRIMARY KEY (correlation=? AND agent=? AND type=? AND seq>?)"),
+        (
+            load_slots.OLDEST_HELD.format("(?), (?)"),
+            3,
+            "slots USING PRIMARY KEY (correlation=? AND agent=? AND type=? AND seq=?)",
+        ),
+        (load_waiting._OF_CORRELATIONS, 2, "p USING PRIMARY KEY (tenant=? AND agent=? AND key=?)"),
     ],
 )  # fmt: skip
 def test_each_statement_goes_to_its_rows(

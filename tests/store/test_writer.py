@@ -279,7 +279,7 @@ async def test_a_group_that_met_a_full_disk_leaves_no_trace_in_memory(rigs: Rigs
 async def test_a_place_that_becomes_free_on_a_full_disk_is_not_lost(
     rigs: Rigs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flockd.supervisor.supervisor.RELEASE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("flockd.supervisor.supervisor.STORE_RETRY_SECONDS", 0.01)
     rig, connection = await wrapped(rigs)
     published = await rig.publish("A", 1)
     call = await rig.call("ab")

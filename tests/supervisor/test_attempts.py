@@ -380,3 +380,39 @@ async def test_a_query_sees_what_its_agent_may_see(rigs: Rigs) -> None:
     assert await found(type="B", where="n > `3`") == [4]
     assert await found(type="B", scope="board") == [1, 3, 4, 6]
     assert await found(limit=0) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "sentence"),
+    [
+        ({"type": "Bb"}, ValueError, r"query: there is no artifact type Bb: did you mean B\?"),
+        (
+            {"type": BaseException},
+            TypeError,
+            "query: type is <class 'BaseException'>: give it a text, such as \"Order\"",
+        ),
+        ({"where": len}, TypeError, "query: where is <built-in function len>: give it a text, such as"),
+        ({"where": "n >"}, ValueError, "where 'n >' is not a JMESPath expression"),
+        (
+            {"scope": "all"},
+            ValueError,
+            r"query: scope is 'all': give it correlation \(its own workflow\) or board",
+        ),
+    ],
+)
+async def test_a_query_that_asks_for_what_there_is_not_says_so(
+    rigs: Rigs, asked: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    rig = await rigs(agent("ab", "A"))
+    await rig.publish("A", 1)
+    context = (await rig.call("ab")).context
+    with pytest.raises(error, match=sentence):
+        await context.query(**asked)
+
+
+async def test_live_text_is_text(rigs: Rigs) -> None:
+    rig = await rigs(agent("ab", "A"))
+    await rig.publish("A", 1)
+    context = (await rig.call("ab")).context
+    with pytest.raises(TypeError, match="write takes text, not 5"):
+        context.write(5)  # type: ignore[arg-type]

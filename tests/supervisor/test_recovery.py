@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from flockd.engines.memory import RunSuperseded
 from flockd.store.occupancy import Limits
 from flockd.store.reads import Reads, ReadyRun
 from flockd.store.reads.base import PAGE_MAX
 from flockd.supervisor.lane import LaneKey
 
-from ..rig import Rig, Rigs, agent, new_id, publication
+from ..rig import LIMIT_SECONDS, Rig, Rigs, agent, new_id, publication
 
 HOUR_SECONDS = 3600
 
@@ -261,6 +262,18 @@ async def test_past_the_grace_runs_go_back_to_the_queue_uncounted(rigs: Rigs) ->
     assert rig.data("run.retrying")[0]["reason"] == "restart"
 
 
+async def test_an_engine_that_goes_on_after_the_end_gets_no_further_than_its_next_step(rigs: Rigs) -> None:
+    rig = await rigs(agent("ab", "A"))
+    await rig.publish("A")
+    call = await rig.call("ab")
+    call.stubborn = True
+    await rig.supervisor.drain(0, 0)
+    await rig.writer.close()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        with pytest.raises(RunSuperseded):
+            await call.context.step("pay", lambda: 1)
+
+
 async def test_an_engine_that_fails_because_it_is_stopped_is_not_counted_either(rigs: Rigs) -> None:
     rig = await rigs(agent("ab", "A"))
     await rig.publish("A", 1)
@@ -374,3 +387,14 @@ async def test_many_runs_that_were_cut_off_are_all_taken_up(rigs: Rigs, agents: 
         call.give()
     await rig.until(lambda: rig.kinds().count("correlation.completed") == 30)
     assert rig.kinds().count("run.completed") == 30 * agents
+
+
+async def test_what_began_since_is_not_taken_back_where_a_recovery_is_tried_again(rigs: Rigs) -> None:
+    rig = await rigs(agent("ab", "A"))
+    published = await rig.publish("A")
+    call = await rig.call("ab")
+    await rig.supervisor.recover()  # as after one that failed when something of it had begun
+    call.give(B=1)
+    await rig.event("run.completed")
+    run = await rig.run(rig.woke(published)[0])
+    assert (run.crashes, run.fence) == (0, 1)

@@ -9,7 +9,7 @@ import pytest
 from flockd.supervisor.threads import RunThreads
 from flockd.supervisor.watchdog import Watchdog
 
-from ..rig import LIMIT_SECONDS
+from ..rig import LIMIT_SECONDS, Rigs, agent
 
 
 async def test_a_thread_that_the_system_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +40,23 @@ async def test_the_watchdog_ends_although_agents_hold_all_threads_of_the_default
     finally:
         release.set()
         await held
+
+
+async def test_what_an_agent_says_in_a_thread_is_said_on_the_loop(rigs: Rigs) -> None:
+    rig = await rigs(agent("ab", "A"))
+    heard_by: list[threading.Thread] = []
+    rig.supervisor._tell_live = lambda _event: heard_by.append(threading.current_thread())
+    await rig.publish("A")
+    call = await rig.call("ab")
+
+    def say() -> None:
+        call.context.write("half")
+        for part in range(1, 4):
+            call.context.progress(part / 4)
+
+    await asyncio.to_thread(say)
+    call.give()
+    await rig.event("run.completed")
+    assert heard_by == [threading.current_thread()]
+    assert [data["fraction"] for data in rig.data("run.progress")] == [0.25, 0.75]
+    assert (await rig.run(call.run_id)).output_text == "half"

@@ -283,6 +283,34 @@ async def test_batches_and_joins_run_out_of_time() -> None:
         assert len(board.events("join.expired")) == 2
 
 
+async def test_what_there_is_not_is_not_looked_for_in_vain() -> None:
+    async with flock_test(billing()) as board:
+        await board.run(Order(n=1))
+        with pytest.raises(
+            InvalidInput, match=r"no event of the kind run\.complted in the log: did you mean run"
+        ):
+            board.events("run.complted")
+        with pytest.raises(InvalidInput, match=r"no event of the kind run\.output in the log"):
+            board.events("run.output")
+        with pytest.raises(InvalidInput, match=r"there is no agent bilder: did you mean biller\?"):
+            board.events(agent="bilder")
+        with pytest.raises(InvalidInput, match="there is no agent bilder"):
+            board.text("bilder")
+        with pytest.raises(InvalidInput, match="there is no agent bilder"):
+            await board.runs("bilder")
+        with pytest.raises(InvalidInput, match="'deda' is no state of a run: it is one of ready, running"):
+            await board.runs(state="deda")
+        (run,) = await board.runs("BILLER", state="completed")
+        assert [event["run_id"] for event in board.events("run.completed", agent="Biller")] == [run["id"]]
+
+
+async def test_plain_data_is_published_as_the_type_that_is_named() -> None:
+    (bill,) = await billing().test_run({"n": 3}, type="Order")
+    assert bill.value == Bill(text="o: 3")
+    with pytest.raises(InvalidInput, match="dict is no artifact type of this flock: name one with type="):
+        await billing().test_run({"n": 3})
+
+
 async def test_a_rate_lets_runs_start_as_time_passes() -> None:
     flock = billing(rate="2/1m")
     async with flock_test(flock) as board:

@@ -15,6 +15,8 @@ from flockd.testing import Asked, RecordedModel, ScriptedModel, ToolCall, flock_
 
 pytest.importorskip("pydantic_ai")
 
+from ..engines.fake_openai import FakeOpenAI, Says
+
 Mode = Literal["native", "tool", "prompted"]
 MODES: tuple[Mode, ...] = ("native", "tool", "prompted")
 
@@ -215,6 +217,39 @@ async def test_what_was_recorded_is_replayed(tmp_path: Path) -> None:
     assert any("abc" in str(part) for part in readable)
 
 
+@pytest.mark.parametrize(
+    "half",
+    [Says('{"summary": "h', finish=None), Says('{"summary": "h', finish="length")],
+    ids=["cut", "limit"],
+)
+async def test_half_of_an_answer_is_not_kept(tmp_path: Path, half: Says) -> None:
+    path = tmp_path / "summer.json"
+    async with FakeOpenAI() as provider:
+        provider.script(half, '{"summary": "whole"}')
+        real = RecordedModel(path, record="openai:tiny", base_url=provider.url)
+        with pytest.raises(AgentFailed, match=r"has no end|max_tokens"):
+            await summing().test_run(Text(text=""), model=real)
+        await summing().test_run(Text(text=""), model=real)
+    (one,) = await summing().test_run(Text(text=""), model=RecordedModel(path))
+    assert one.value == Summary(summary="whole")
+
+
+async def test_a_recorded_answer_comes_with_what_it_took_and_why_it_ended(tmp_path: Path) -> None:
+    path = tmp_path / "summer.json"
+    async with FakeOpenAI() as provider:
+        provider.script(Says("", finish="content_filter"), Says('{"summary": "s"}', usage=(30, 4)))
+        real = RecordedModel(path, record="openai:tiny", base_url=provider.url)
+        with pytest.raises(AgentFailed, match="a content filter of its provider kept it"):
+            await summing().test_run(Text(text="bad"), model=real)
+        await summing().test_run(Text(text="good"), model=real)
+    with pytest.raises(AgentFailed, match="a content filter of its provider kept it"):
+        await summing().test_run(Text(text="bad"), model=RecordedModel(path))
+    async with flock_test(summing(), model=RecordedModel(path)) as board:
+        await board.run(Text(text="good"))
+        (run,) = await board.runs()
+    assert (run["usage"]["input_tokens"], run["usage"]["output_tokens"]) == (30, 4)
+
+
 async def test_recording_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "summer.json"
     for text in ("abc", "abc", "xyz"):
@@ -277,6 +312,9 @@ async def test_two_runs_at_once_are_recorded_both(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         return Summary(summary=asked.prompt[-6:])
 
-    async with flock_test(summing(), model=RecordedModel(path, record=ScriptedModel(slowly))) as board:
+    model = RecordedModel(path, record=ScriptedModel(slowly))
+    async with flock_test(summing(), model=model) as board:
         await asyncio.gather(*(board.run(Text(text=f"n{n}")) for n in range(5)))
     assert len(orjson.loads(path.read_bytes())["answers"]) == 5
+    await asyncio.gather(*(summing().test_run(Text(text=f"m{n}"), model=model) for n in range(3)))
+    assert len(orjson.loads(path.read_bytes())["answers"]) == 8, "boards of their own lose each other nothing"

@@ -38,6 +38,8 @@ def call(agent: str = "a", tenant: str = "t", began_at: int = 0) -> Call:
         ({"usd": float("nan")}, "at most"),
         ({"usd": float("inf")}, "at most"),
         ({"tokens": 2**53}, "at most"),
+        ({"usd": "5"}, "a budget is a number, not '5'"),
+        ({"requests": True}, "a budget is a number, not True"),
     ],
 )
 def test_a_budget_bounds_something(bounds: dict[str, object], sentence: str) -> None:
@@ -63,8 +65,11 @@ def test_a_sentence_tells_every_part_of_a_dollar() -> None:
     rule, key = BudgetRule(Scope.tenant, None, Budget(usd=1)), LedgerKey(Scope.tenant, "t", "", "", 0)
     short = Shortage(rule, key, "usd", 2_000_000 * NANOS_PER_USD, 1_999_999_999_999_999, 0, 15_000_000, "m")
     assert short.sentence == (
-        "The budget of tenant t is spent: 1999999.999999999 of 2000000 usd are gone, and this call takes up to 0.015"
+        "The budget of tenant t has no room for this call: 1999999.999999999 of 2000000 usd are gone, and this call "
+        "takes up to 0.015"
     )
+    gone = short._replace(spent=short.limit).sentence
+    assert gone.startswith("The budget of tenant t is spent: 2000000 of 2000000 usd are gone")
 
 
 @pytest.mark.parametrize(

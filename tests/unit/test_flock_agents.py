@@ -374,6 +374,10 @@ def test_consumes_of_nothing_is_an_agent_that_a_client_or_a_timer_starts() -> No
 
 def test_what_is_no_function_is_refused() -> None:
     assert refused(Idea, name="x").endswith("is not a function: write an async def or a def")
+    with pytest.raises(
+        DeclarationError, match=r"@flock\.agent has 'x': give it options by their names, as name='x'"
+    ):
+        Flock().agent("x")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("name", ["", "9lives", "a b", "a" * 65, "ü", "a/b"])

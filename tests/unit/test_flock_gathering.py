@@ -283,6 +283,26 @@ class Bare(Context):
         (tally, {"batch": 5}, 'batch is 5: write batch=BatchSpec(size=10, timeout="30s")'),
         (tally, {"batch": {"size": 5}}, "batch: missing 1 required positional argument: 'timeout'"),
         (tally, {"batch": {"size": 0, "timeout": "1s"}}, "batch: the size of a batch is 1 to 1000, not 0"),
+        (
+            tally,
+            {"batch": {"size": "2", "timeout": "1s"}},
+            "batch: the size of a batch is 1 to 1000, not '2'",
+        ),
+        (
+            tally,
+            {"batch": {"size": 2.5, "timeout": "1s"}},
+            "batch: the size of a batch is 1 to 1000, not 2.5",
+        ),
+        (
+            tally,
+            {"batch": {"size": True, "timeout": "1s"}},
+            "batch: the size of a batch is 1 to 1000, not True",
+        ),
+        (
+            tally,
+            {"batch": {"size": 2, "timeout": "1s", "by": ["id"]}},
+            "batch: a key is a field path, such as \"order.id\", not ['id']",
+        ),
         (tally, {"batch": {"size": 2, "timeout": "x"}}, "batch: 'x' is not a duration"),
         (
             tally,
@@ -295,6 +315,23 @@ def test_a_wrong_batch_is_refused(
     function: Callable[..., Any], options: dict[str, Any], sentence: str
 ) -> None:
     assert refused(function, **options).startswith(f"agent {function.__name__}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("by", "sentence"),
+    [
+        (None, "the key of a join is a field path, or one for each type, not None"),
+        (
+            ["id", "order_id"],
+            "the key of a join is a field path, or one for each type, not \\['id', 'order_id'\\]",
+        ),
+        ({"Order": 1}, 'a key is a field path, such as "order.id", not 1'),
+        ({Order: "id"}, "a join has its paths by the names of types, such as .*, not by <class"),
+    ],
+)
+def test_a_key_that_is_no_path_is_refused_where_it_is_written(by: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        JoinSpec(by=by, within="1h")
 
 
 # With the rest

@@ -88,6 +88,7 @@ def test_several_types_without_a_class() -> None:
         ({"consumes": [], "batch": BatchSpec(size=2, timeout="1s")}, "consumes= is empty, and it gathers"),
         ({"consumes": "Nothing"}, "there is no artifact type Nothing"),
         ({"retires": 3}, "there is no option retires: did you mean retries?"),
+        ({"header": {"A": "B"}}, "there is no option header: did you mean headers?"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_there_and_then(options: dict[str, Any], sentence: str) -> None:

@@ -99,7 +99,7 @@ def candidate(value: Idea) -> Candidate:
 
 
 def test_where_is_an_expression_over_the_payload_or_a_function_of_the_value() -> None:
-    for where in ("text == 'yes'", lambda idea: idea.text == "yes"):
+    for where in ("text == 'yes'", lambda idea, said="yes": idea.text == said):
         holds = declared(note, where=where).subscription.where
         assert holds is not None
         assert holds(candidate(Idea(text="yes"))) is True
@@ -113,6 +113,11 @@ def test_where_is_an_expression_over_the_payload_or_a_function_of_the_value() ->
         ({"where": "items[*].x"}, "where 'items[*].x' uses a projection"),
         ({"where": 5}, "where is 5: give it a JMESPath condition or a plain function of the value"),
         ({"where": note}, "give it a JMESPath condition or a plain function of the value"),
+        ({"where": lambda: True}, "where is a function that does not take one value: ()"),
+        (
+            {"where": lambda idea, tags: True},
+            "where is a function that does not take one value: (idea, tags)",
+        ),
         ({"timeout": "soon"}, "timeout: 'soon' is not a duration: write \"30s\""),
         ({"timeout": 0}, "timeout: a duration must be longer than zero"),
         ({"retries": -1}, "retries is -1: give it a whole number, 0 or more"),

@@ -1,6 +1,8 @@
 """What `flock.serve` and `flock.start_api` hand to the daemon."""
 
+import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +26,7 @@ class App(ModuleType):
     """The daemon's module, which only notes what it is asked to serve."""
 
     def __init__(self, code: int = 0) -> None:
-        super().__init__("flockd.app")
+        super().__init__("flockd.process")
         self.code = code
         self.served: list[tuple[Config, Flock]] = []
 
@@ -32,8 +34,8 @@ class App(ModuleType):
         self.served.append((config, flock))
         return self.code
 
-    async def serve_async(self, config: Config, flock: Flock) -> None:
-        self.served.append((config, flock))
+    async def serve_async(self, config: Config, flock: Flock) -> int:
+        return self.serve(config, flock)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     made = App()
-    monkeypatch.setitem(sys.modules, "flockd.app", made)
+    monkeypatch.setitem(sys.modules, "flockd.process", made)
     return made
 
 
@@ -101,8 +103,11 @@ def test_an_address_that_others_can_reach_needs_a_word(app: App) -> None:
         FlockAPI(Flock()).start(host="0.0.0.0", port=8344)
 
 
-def test_start_api_ends_the_process_with_the_daemons_code(app: App) -> None:
+@pytest.mark.parametrize("serve", [lambda: Flock().start_api(), lambda: asyncio.run(Flock().serve())])
+def test_what_cannot_serve_ends_the_process_with_the_daemons_code(
+    app: App, serve: Callable[[], None]
+) -> None:
     app.code = 1
     with pytest.raises(SystemExit) as ended:
-        Flock().start_api()
+        serve()
     assert ended.value.code == 1

@@ -134,6 +134,11 @@ def test_a_budget(given: Any) -> None:
         ({"mcp": [McpServer("x y", url="http://x", allow=("a",))]}, "mcp has a server called 'x y': a name"),
         ({"mcp": [McpServer("x", allow=("a",))]}, "mcp x needs either command= or url=, and not both"),
         ({"mcp": [McpServer("x", ("a",), "http://x", allow=("a",))]}, "mcp x needs either command= or url=, and not"),
+        ({"mcp": [McpServer("x", url="http://x", allow=("a",), env=("A",))]}, "mcp x: env= is for a program: what a"),
+        (
+            {"mcp": [McpServer("x", ("a",), allow=("a",), headers={"A": "B"})]},
+            "mcp x: headers= is for a server at an url=: what a program gets is env=",
+        ),
         ({"mcp": [McpServer("x", url="ftp://x", allow=("a",))]}, "mcp x: url is 'ftp://x': give it the URL of a"),
         ({"mcp": [McpServer("x", ("a",))]}, "mcp x: allow= is empty: name the tools of it that the model may call"),
         ({"mcp": [McpServer("x", ("a",), allow=("a",), timeout_seconds=0)]}, "mcp x: timeout_seconds is 0: give it a"),
@@ -235,9 +240,8 @@ def test_several_types_by_schema_can_be_told_apart() -> None:
 class Recorder:
     """In the place of the engine: keeps what it was given."""
 
-    kind = "llm"
-
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         self.seen: list[tuple[str, bytes]] = []
 
     async def run(self, inputs: Any, context: Context, threads: Any) -> list[Output]:
@@ -245,9 +249,11 @@ class Recorder:
         return []
 
 
-async def test_what_is_handed_to_it_is_told_as_its_own_input(make_context: Callable[..., Context]) -> None:
-
-    recorder = Recorder()
+@pytest.mark.parametrize("kind", ["llm", "http"])
+async def test_what_is_handed_to_it_is_told_as_its_own_input(
+    kind: str, make_context: Callable[..., Context]
+) -> None:
+    recorder = Recorder(kind)
     handed = HandedEngine(recorder, {"Long": ArtifactType("Text", Text)})
     artifact = Artifact(1, "i", "Long", b'{"text":"x","secret":"y"}', "first", "c", 0)
     context = make_context((artifact,))

@@ -175,6 +175,23 @@ def test_a_value_makes_its_model_a_type() -> None:
     ]
 
 
+def test_a_moment_that_is_over_and_a_visibility_for_nobody_are_warned_of() -> None:
+    flock = Flock()
+
+    @flock.agent
+    async def read(report: Report) -> None: ...
+
+    gone = "2020-01-01T00:00:00Z"
+    flock.schedule("over", Once(gone), publish=Report())
+    flock.schedule("made_up_for", Once(gone, catch_up="once"), publish=Report())
+    flock.schedule("hidden", Every("5m"), publish=Report(), visibility=Private(agents=("reed", "READ")))
+    assert flock.warnings() == [
+        "timer over: its moment, 2020-01-01T00:00:00.000Z, is over, and it fires no more: where it never did, "
+        'catch_up="once" makes up for it',
+        "timer hidden: visibility= names reed, which is no agent: did you mean read?",
+    ]
+
+
 def test_plain_data_is_published_by_its_type() -> None:
     flock = Flock()
     ticket = flock.type("Ticket", schema={"type": "object", "required": ["id"]})

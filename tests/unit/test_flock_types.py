@@ -9,8 +9,10 @@ from pydantic import BaseModel
 
 from flockd import AgentError, Flock
 from flockd.domain.artifact_type import ArtifactType
+from flockd.domain.fields import model_of
 from flockd.errors import InvalidInput
 from flockd.flock import DeclarationError
+from flockd.flock.declared_types import made
 
 
 class Idea(BaseModel):
@@ -111,6 +113,14 @@ def test_two_classes_of_one_name_are_refused() -> None:
     assert refused(lambda: flock.agent(think)) == f"agent think: {sentence}"
     assert refused(lambda: flock.type("Idea", schema={})).startswith(
         f"artifact type Idea: {__name__}.Idea and a JSON Schema both have this name: "
+    )
+
+
+def test_two_lists_of_fields_of_one_name_are_refused() -> None:
+    flock = Flock()
+    flock.add_type(made("Idea", model_of("Idea", "text: str")))
+    assert refused(lambda: flock.add_type(made("Idea", model_of("Idea", "words: int")))).startswith(
+        "artifact type Idea: a list of fields and a list of fields both have this name: "
     )
 
 

@@ -189,6 +189,18 @@ def test_a_wrong_target_is_refused(folder: Path, target: str, sentence: str) -> 
         ("import flockd\nimport gone_missing\n", "ModuleNotFoundError: No module named 'gone_missing'", 2),
         ("x = 1\nx = = 2\n", "SyntaxError: invalid syntax (broken.py, line 2)", 2),
         ("raise SystemExit('stop')\n", "SystemExit: stop", 1),
+        ("import json\n\njson.loads('')\n", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", 3),
+        (
+            "from flockd import Daily\n\nDaily('25:00')\n",
+            "ValueError: a time of day is written \"09:00\", not '25:00'",
+            3,
+        ),
+        (
+            "from flockd import After, Public\n\nAfter(ttl='soon', them=Public())\n",
+            'ValidationError: After: ttl: Value error, \'soon\' is not a duration: write "30s", "5m", "2h" or an '
+            'ISO 8601 one such as "PT30S"; them: Extra inputs are not permitted',
+            3,
+        ),
     ],
 )
 def test_a_failed_import_names_the_folders_and_the_line(

@@ -13,7 +13,7 @@ from flockd.config import Config
 from flockd.domain.rate import Rate
 from flockd.engines.llm.engine import LlmEngine
 from flockd.engines.outside import LlmDefaults, ModelLimits
-from flockd.loading import LoadError, load_flock, outside_of, with_tables
+from flockd.loading import LoadError, load_flock, model_warnings, outside_of, with_tables
 
 TOOLS = '''
 def lookup(word: str) -> str:
@@ -223,3 +223,118 @@ def test_a_rate_of_a_model_that_is_none_is_said_before_anything_starts() -> None
 def test_a_price_is_whole_and_sane(prices: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         Config.model_validate({"models": [{"name": "m", **prices}]})
+
+
+@pytest.mark.parametrize("second", ["openai:gpt-4.1", "openai/gpt-4.1"])
+def test_a_model_has_one_table(second: str) -> None:
+    config = Config.model_validate({"models": [{"name": "openai:gpt-4.1"}, {"name": second}]})
+    with pytest.raises(LoadError) as refused:
+        outside_of(config)
+    assert str(refused.value) == (
+        f"model {second} ([[models]]): there is a table of openai:gpt-4.1: make one of the two"
+    )
+
+
+WARNED_OF = """
+[[agents]]
+name = "misspelt"
+engine = "llm"
+model = "opnai:gpt-4.1"
+input = "text: str"
+output = "text: str"
+
+[[agents]]
+name = "nowhere"
+engine = "llm"
+model = "gpt-4.1"
+input = "text: str"
+output = "text: str"
+
+[[agents]]
+name = "without_a_key"
+engine = "llm"
+model = "openai:gpt-4.1"
+input = "text: str"
+output = "text: str"
+
+[[agents]]
+name = "local"
+engine = "llm"
+model = "tiny"
+base_url = "http://127.0.0.1:8080/v1"
+input = "text: str"
+output = "text: str"
+
+[[agents]]
+name = "priced"
+engine = "llm"
+model = "dear"
+base_url = "http://127.0.0.1:8080/v1"
+input = "text: str"
+output = "text: str"
+
+[[models]]
+name = "dear"
+input_usd = 1
+output_usd = 2
+"""
+NOT_MADE = [
+    "agent misspelt: Unknown provider: opnai",
+    'agent nowhere: Unknown model: gpt-4.1; write "provider:model", or say with base_url where it is served',
+]
+UNPRICED = (
+    "agent local: nobody knows what tiny costs, so that a budget in usd refuses its calls: give it input_usd and "
+    "output_usd in [[models]]"
+)
+
+
+@pytest.mark.parametrize(
+    ("budget", "further"),
+    [
+        ("", []),
+        ('[[budgets]]\nscope = "agent"\nusd = 1', [UNPRICED]),
+        ('[[budgets]]\nscope = "run"\nname = "local"\nusd = 1', [UNPRICED]),
+        ('[[budgets]]\nscope = "agent"\nname = "priced"\nusd = 1', []),
+        ('[[budgets]]\nscope = "agent"\nname = "local"\nrequests = 1', []),
+        ('[[budgets]]\nscope = "tenant"\nname = "acme"\nusd = 1', []),
+        ('[[budgets]]\nscope = "tenant"\nusd = 1', [UNPRICED]),
+    ],
+)
+def test_models_that_cannot_be_asked_are_warned_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, budget: str, further: list[str]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    flock = loaded(folder, WARNED_OF + budget)
+    assert model_warnings(Config.load(folder / "config.toml"), flock) == NOT_MADE + further
+
+
+def test_a_table_of_a_model_that_nobody_asks_is_warned_of(folder: Path) -> None:
+    tables = "".join(
+        f'[[models]]\nname = "{name}"\nrate = "1/1s"\n'
+        for name in ("openai/dear", "openai:gpt-4.1", "dearer")
+    )
+    flock = loaded(folder, WARNED_OF.partition("[[models]]")[0] + tables)
+    warned = model_warnings(Config.load(folder / "config.toml"), flock)
+    assert warned[-1] == "model dearer ([[models]]): no agent thinks with it"
+    assert [warning for warning in warned if warning.startswith("model ")] == warned[-1:]
+
+
+def test_a_type_that_no_model_can_be_asked_for_is_warned_of(folder: Path) -> None:
+    toml = """
+[[types]]
+name = "Tree"
+schema = {type = "object", properties = {below = {"$ref" = "#"}}}
+
+[[agents]]
+name = "planter"
+engine = "llm"
+model = "tiny"
+base_url = "http://127.0.0.1:8080/v1"
+input = "text: str"
+publishes = ["Tree"]
+"""
+    flock = loaded(folder, toml)
+    assert model_warnings(Config.load(folder / "config.toml"), flock) == [
+        "agent planter: a model cannot be asked for Tree: its schema refers to '#', and what it refers to must be in "
+        "its $defs"
+    ]

@@ -12,7 +12,7 @@ from flockd.domain.gathering import BatchSpec, JoinSpec
 from flockd.domain.predicate import compile_where
 from flockd.domain.rules import RULES, check_all
 from flockd.domain.subscription import Candidate, Matcher, Subscription
-from flockd.domain.visibility import PUBLIC, Labelled, Private, Tenant
+from flockd.domain.visibility import PUBLIC, After, Labelled, Private, Tenant
 from flockd.domain.where import WherePayload, WhereValue
 
 
@@ -74,6 +74,12 @@ PYTHON = WherePayload(compile_where("language == 'python' && size < `10`"))
             candidate(visibility=Labelled(required_labels=("cleared", "senior"))),
             "visibility",
             "Labelled: agents need cleared, senior; the agent's labels: cleared",
+        ),
+        (
+            agent(),
+            candidate(visibility=After(ttl=1.5, then=Private(agents=("reader",)))),
+            "visibility",
+            "After: no agent sees it before 1.5 s are over since it was published; then it is Private",
         ),
         (
             agent(where=PYTHON),

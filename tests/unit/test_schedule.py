@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flockd.domain.moment import iso, parse_iso
@@ -195,6 +195,7 @@ def test_the_nth_is_the_anchor_and_n_intervals(seconds: int, anchor: int, n: int
     assert schedule.next_after(late, anchor) == anchor + (n + 1) * seconds * 1000
 
 
+@settings(deadline=None)  # a year takes long on a busy machine
 @given(st.integers(0, 23), st.integers(0, 59), st.sampled_from(ZONES), st.integers(1995, 2037))
 def test_daily_is_once_on_each_day(hour: int, minute: int, tz: str, year: int) -> None:
     """A year of it: one firing on each date of the zone's own calendar, at its time wherever that exists."""

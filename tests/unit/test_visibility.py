@@ -39,6 +39,7 @@ VISIBILITIES = st.one_of(
         (Public(), True, True),
         (Private(agents=("ada",)), True, False),
         (Private(agents=("bob", "ada")), True, True),
+        (Private(agents=("Ada",)), True, False),
         (Labelled(required_labels=("secret",)), True, False),
         (Labelled(required_labels=("secret", "eu")), True, False),
         (Labelled(required_labels=("secret", "us")), False, False),
@@ -64,6 +65,7 @@ def test_who_may_see(visibility: Any, ada: bool, bob: bool) -> None:
             Labelled(required_labels=("a", "x")),
         ),
         ([Private(agents=("ada", "bob")), Private(agents=("bob", "eve"))], Private(agents=("bob",))),
+        ([Private(agents=("ada", "b-1")), Private(agents=("B_1", "eve"))], Private(agents=("b-1",))),
     ],
 )
 def test_an_output_is_as_narrow_as_its_narrowest_input(inputs: list[Any], output: Any) -> None:

@@ -15,8 +15,9 @@ from flockd.api.publication import correlation_id
 from flockd.board import Publication, Published
 from flockd.dialects.flows.shapes import AnyRequest, ExecutionPage
 from flockd.dialects.problems import with_fields
-from flockd.domain.agent import Agent, Agents, fold
+from flockd.domain.agent import Agent, Agents
 from flockd.domain.moment import iso
+from flockd.domain.names import fold
 from flockd.errors import FlockdError, InvalidInput, NotFound
 from flockd.routing import Call
 from flockd.store.reads import Execution, ExecutionStatus

@@ -101,7 +101,7 @@ class BatchFiles:
                 await self._ended(batch_id)
                 async with self._turn:  # one at a time: at a start there may be many
                     await self._write(batch_id)
-                await self._board.batch_written(batch_id)
+                await self._tell_written(batch_id)
                 return
             except Unavailable:
                 return
@@ -123,6 +123,14 @@ class BatchFiles:
                 raise NotFound
             if correlation.completed_at is None:
                 await watch.ended(correlation.round, None)
+
+    async def _tell_written(self, batch_id: str) -> None:
+        """However long the store cannot write: the next start would bring back a file that its owner has taken away."""
+        while True:
+            try:
+                return await self._board.batch_written(batch_id)
+            except Unavailable:
+                await asyncio.sleep(self._retry_seconds)
 
     async def _write(self, batch_id: str) -> None:
         batch = await self._reads.batch(batch_id)

@@ -6,7 +6,7 @@ This module imports pydantic-ai: only what asks a model imports it.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
@@ -121,7 +121,28 @@ def _held(shape: Any, label: str, *, is_object: bool) -> type[_Held]:
 
 def _document(artifact_type: ArtifactType) -> Any:
     """A dict that models are told by the JSON Schema. Raises ValueError."""
+    elsewhere = next(
+        (ref for ref in _references(artifact_type.schema) if not ref.startswith("#/$defs/")), None
+    )
+    if elsewhere is not None:
+        raise ValueError(
+            f"a model cannot be asked for {artifact_type.name}: its schema refers to {elsewhere!r}, and what it refers "
+            "to must be in its $defs"
+        )
     try:
         return StructuredDict(dict(artifact_type.schema), name=artifact_type.name)
     except UserError as error:
         raise ValueError(f"a model cannot be asked for {artifact_type.name}: {error.message}") from error
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """Where a JSON Schema refers to, in all of its parts."""
+    if isinstance(schema, Mapping):
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            yield reference
+        for part in schema.values():
+            yield from _references(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _references(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from flockd.engines.llm.choice import Choice, canonical
@@ -60,6 +60,28 @@ class Models:
                 if found is None:
                     found = self._served[choice] = await self._make(choice)
         return found
+
+    def problem(self, choice: Choice, *, priced: bool) -> str | None:
+        """What keeps calls of the model from being made, as a sentence; None where nothing is known to. Asks nobody.
+
+        It is made for that, and not kept: so an unknown provider is found, and one whose package is not installed.
+        `priced`: whether a budget in usd counts for them.
+        """
+        try:
+            _made(choice)
+        except ValueError as error:
+            return str(error)
+        if priced and price_of(choice, self._limits_of(choice)) is None:
+            return (
+                f"nobody knows what {choice.name} costs, so that a budget in usd refuses its calls: give it "
+                "input_usd and output_usd in [[models]]"
+            )
+        return None
+
+    def unused(self, choices: Iterable[Choice]) -> list[str]:
+        """The models that have limits, and that none of these choices is."""
+        used = [limits.name for choice in choices if (limits := self._limits_of(choice)) is not None]
+        return [limits.name for limits in self._limits.values() if limits.name not in used]
 
     async def _make(self, choice: Choice) -> Served:
         limits = self._limits_of(choice)

@@ -57,6 +57,14 @@ class LlmEngine:
             )
         return None if choice.problem is None else f"agent {self.agent}: {choice.problem}"
 
+    def unaskable(self) -> str | None:
+        """Why no model can be asked for what the agent publishes; None where one can. Imports what asks models."""
+        try:
+            self._load()
+        except ValueError as error:
+            return str(error)
+        return None
+
     async def run(self, inputs: Sequence[Any], context: Context, threads: Threads) -> list[Output]:
         """One output, made of `context.inputs`. Raises AgentFailed with a sentence, and BudgetExceeded."""
         outside = context.outside

@@ -7,6 +7,7 @@ cancelled, even twice, shall leave no process behind. This module imports mcp: o
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,15 +15,17 @@ from typing import Any
 
 import anyio
 import httpx2
+import mcp
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, CallToolResult, ContentBlock, EmbeddedResource, TextContent, Tool
+from mcp_types import CONNECTION_CLOSED, Tool
 from pydantic_core import to_json
 
 from flockd.engines.base import Context
 from flockd.engines.confidential import without
+from flockd.engines.llm.mcp_result import value_of
 from flockd.engines.llm.mcp_stderr import Stderr
 from flockd.engines.llm.thinking import McpServer
 from flockd.engines.llm.tool_calls import ToolFailure
@@ -37,6 +40,21 @@ _FINAL = frozenset({401, 403, 404})
 """With these a server refuses whoever comes with that key, or it is not there."""
 
 _CLOSED = (CONNECTION_CLOSED, "Connection closed")
+
+_QUOTING = ("client", "mcp.client.stdio", "mcp.client.streamable_http")
+"""Logs of the library, in which it quotes what of a server's words it could not read: by the exception."""
+_LIBRARY = os.path.dirname(mcp.__file__)
+
+
+def _without_quotes(record: logging.LogRecord) -> bool:
+    """A server may say what it was told in confidence, and there nobody takes it out."""
+    if record.pathname.startswith(_LIBRARY):  # others may have a log of the name `client`, too
+        record.exc_info = None
+    return True
+
+
+for _name in _QUOTING:
+    logging.getLogger(_name).addFilter(_without_quotes)
 
 _owners: set[asyncio.Task[None]] = set()
 """The tasks of all connections: one may outlive its run for as long as its server takes to end."""
@@ -59,6 +77,8 @@ class Connection:
         self._client: Client | None = None
         self._refused: int | None = None
         """The status of the latest answer over HTTP, where it was an error."""
+        self._session_is_over = False
+        """The server at the other end of HTTP has forgotten the session that it gave."""
         self._confided: set[str] = set()
         """The values of the environment that it was given."""
 
@@ -69,6 +89,10 @@ class Connection:
         self.owner = owner
         _owners.add(owner)
         owner.add_done_callback(_owners.discard)
+        if self._server.url is None:
+            programs = self._context.outside.programs
+            programs.add(self)
+            owner.add_done_callback(lambda _: programs.discard(self))
         done, _ = await asyncio.wait([ready], timeout=self._server.timeout_seconds)
         if not done:
             raise AgentFailed(
@@ -102,7 +126,13 @@ class Connection:
             raise ToolFailure(f"the MCP server {self.name} did not answer within {seconds:g} s") from error
         except Exception as error:
             sentence = self._sentence(error)
-            if self._server.url is None and _is_closed(error):
+            if self._session_is_over:
+                self._is_there = False
+                sentence = (
+                    f"the MCP server {self.name} ended its session: it forgot what it knew, and the next call begins "
+                    "another"
+                )
+            elif self._server.url is None and _is_closed(error):
                 self._is_there = False
                 sentence += ": it forgot what it knew, and the next call starts it again"
             raise ToolFailure(sentence) from error
@@ -185,8 +215,11 @@ class Connection:
         return without(text, self._confided)
 
     async def _note_status(self, response: httpx2.Response) -> None:
-        if response.request.method == "POST":  # a server need not have the others
-            self._refused = response.status_code if response.status_code >= 400 else None
+        if response.request.method != "POST":  # a server need not have the others
+            return
+        self._refused = response.status_code if response.status_code >= 400 else None
+        if self._refused == 404 and "mcp-session-id" in response.request.headers:  # so the protocol says it
+            self._session_is_over = True
 
     def _allowed(self, tools: dict[str, Tool]) -> tuple[Tool, ...]:
         for name in self._server.allow:
@@ -253,29 +286,3 @@ async def _tools_of(client: Client) -> dict[str, Tool]:
         if cursor is None:
             break
     return tools
-
-
-def value_of(result: CallToolResult) -> Any:
-    """What the model is told of a result, as plain JSON: its structured content, else its parts; one part alone."""
-    structured = result.structured_content
-    if structured is not None and all(isinstance(part, TextContent) for part in result.content):
-        if isinstance(structured, dict) and structured.keys() == {"result"}:  # so are values wrapped
-            return structured["result"]
-        return structured
-    parts = [_part(part) for part in result.content]
-    return parts[0] if len(parts) == 1 else parts
-
-
-def _part(part: ContentBlock) -> Any:
-    if isinstance(part, TextContent):
-        return part.text
-    if isinstance(part, EmbeddedResource):
-        text = getattr(part.resource, "text", None)
-        return {"uri": str(part.resource.uri), "text": text} if text is not None else _left_out(part.resource)
-    return _left_out(part)
-
-
-def _left_out(part: Any) -> dict[str, str]:
-    """What is not text, by what is known of it: a model is told in JSON."""
-    said = {name: getattr(part, name, None) for name in ("type", "uri", "mime_type", "name")}
-    return {name: str(value) for name, value in said.items() if value is not None}

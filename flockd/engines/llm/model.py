@@ -195,7 +195,7 @@ class AskedModel(WrapperModel):
                 async for event in events:
                     told.tell(event)
             response = stream.get()
-        if not _has_ended(response):
+        if not has_ended(response):
             raise UnexpectedModelBehavior("its answer has no end")
         return response
 
@@ -286,7 +286,7 @@ def _text(args: str | Mapping[str, Any] | None) -> str:
     return args if isinstance(args, str) else "" if args is None else orjson.dumps(args).decode()
 
 
-def _has_ended(response: ModelResponse) -> bool:
+def has_ended(response: ModelResponse) -> bool:
     """Whether the provider said that this is all: what a proxy ends in the middle may end in good order."""
     says_why = not {"finish_reason", "refusal"}.isdisjoint(response.provider_details or {})
     says_usage = not response.usage.unmeasured_requests

@@ -139,5 +139,5 @@ def _problem(error: BaseException) -> str:
             problems = problems_of(error)[:_PROBLEMS]
             return "; ".join(": ".join(filter(None, (one.field, one.message))) for one in problems)
         if error.__cause__ is None:
-            return str(error)
+            return str(error).removesuffix(".")
         error = error.__cause__

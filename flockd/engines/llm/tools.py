@@ -11,6 +11,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,12 +21,13 @@ from pydantic_ai.tools import Tool, ToolDefinition
 from pydantic_ai.toolsets.abstract import AbstractToolset, SchemaValidatorProt, ToolsetTool
 from pydantic_core import PydanticSerializationError, SchemaValidator, core_schema
 
-from flockd.engines.base import Context, Threads
+from flockd.engines.base import Asking, Context, Threads
 from flockd.engines.blocking import BlockingContext
 from flockd.engines.llm.thinking import Thinking
+from flockd.engines.llm.tool_beside import Beside
 from flockd.engines.llm.tool_calls import ToolCalls, ToolFailure
 from flockd.engines.llm.tool_function import NAME, ToolFunction, read_tools
-from flockd.engines.memory import RunParked, StepTooLarge, offered, result_shape
+from flockd.engines.memory import RunParked, RunSuperseded, StepTooLarge, offered, result_shape
 from flockd.errors import AgentFailed, InvalidInput
 
 if TYPE_CHECKING:
@@ -79,8 +81,11 @@ class _Tool(ABC):
     validator: SchemaValidator | SchemaValidatorProt
 
     @abstractmethod
-    async def call(self, arguments: dict[str, Any], key: str) -> bytes:
-        """What it gives back, as JSON. Raises ToolFailure with what the model is told, and whatever the author does."""
+    async def call(self, arguments: dict[str, Any], asking: Asking, key: str) -> bytes:
+        """What it gives back, as JSON. Raises ToolFailure with what the model is told, and whatever the author does.
+
+        `asking` asks its questions.
+        """
 
 
 class _PythonTool(_Tool):
@@ -95,11 +100,14 @@ class _PythonTool(_Tool):
         self._context = context
         self._threads = threads
 
-    async def call(self, arguments: dict[str, Any], key: str) -> bytes:
+    async def call(self, arguments: dict[str, Any], asking: Asking, key: str) -> bytes:
         tool = self._tool
         given = offered(tool.function, key, arguments)
+        context = copy(self._context)
+        context.asking = asking
+        context.within = key.removeprefix(f"{context.run_id}/")
         try:
-            value = await (self._in_thread(given) if tool.blocks else self._on_loop(given))
+            value = await (self._in_thread(given, context) if tool.blocks else self._on_loop(given, context))
         except ModelRetry as retry:
             raise ToolFailure(retry.message, is_correction=True) from retry
         except StepTooLarge as too_large:  # within the tool: the model may ask for less
@@ -112,14 +120,14 @@ class _PythonTool(_Tool):
                 "or a model, of the type that it is annotated with"
             ) from None
 
-    async def _on_loop(self, arguments: dict[str, Any]) -> Any:
+    async def _on_loop(self, arguments: dict[str, Any], context: Context) -> Any:
         if self._tool.context is not None:
-            arguments = {**arguments, self._tool.context: self._context}
+            arguments = {**arguments, self._tool.context: context}
         return await self._tool.function(**arguments)
 
-    async def _in_thread(self, arguments: dict[str, Any]) -> Any:
+    async def _in_thread(self, arguments: dict[str, Any], context: Context) -> Any:
         tool = self._tool
-        blocking = BlockingContext(self._context, self._threads.loop)
+        blocking = BlockingContext(context, self._threads.loop)
         if tool.context is not None:
             arguments = {**arguments, tool.context: blocking}
 
@@ -132,9 +140,7 @@ class _PythonTool(_Tool):
                 raise RuntimeError("it raised StopIteration") from stop
 
         try:
-            value = await self._threads.start(
-                work, f"{self._context.agent} {tool.name} {self._context.run_id}"
-            )
+            value = await self._threads.start(work, f"{context.agent} {tool.name} {context.run_id}")
             if isinstance(value, RunParked):
                 await asyncio.get_running_loop().create_future()  # the run's task is being cancelled
             return await value if inspect.isawaitable(value) else value
@@ -154,7 +160,7 @@ class _ServerTool(_Tool):
             name=shown_name(server.name, name), description=description, parameters_json_schema=schema
         )
 
-    async def call(self, arguments: dict[str, Any], key: str) -> bytes:
+    async def call(self, arguments: dict[str, Any], asking: Asking, key: str) -> bytes:
         return await self._server.call(self._name, arguments)
 
 
@@ -171,6 +177,7 @@ class _Toolset(AbstractToolset[Any]):
         self._tools: Mapping[str, _Tool] = {}
         self._calling: set[asyncio.Task[Any]] = set()
         """The tasks that wait for a tool."""
+        self._beside = Beside()
 
     @property
     def id(self) -> str | None:
@@ -212,12 +219,19 @@ class _Toolset(AbstractToolset[Any]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
-        work = partial(self._tools[name].call, tool_args)
         task = asyncio.current_task()
         assert task is not None
         self._calling.add(task)
         try:
-            return await self._calls.make(name, tool_args, work, round=ctx.run_step)
+            async with self._beside.call() as call:
+                work = partial(self._tools[name].call, tool_args, partial(self._beside.ask, call))
+                try:
+                    return await self._calls.make(name, tool_args, work, round=ctx.run_step)
+                except (ToolFailure, RunSuperseded):
+                    raise
+                except Exception:
+                    await self._beside.last(call)
+                    raise
         except ToolFailure as failure:
             if failure.is_correction:
                 raise ModelRetry(str(failure)) from failure

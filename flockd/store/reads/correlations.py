@@ -8,9 +8,17 @@ from flockd.domain.artifact import DEFAULT_TENANT, Artifact
 from flockd.domain.correlation import Correlation, CorrelationState
 from flockd.domain.event import EventKind
 from flockd.domain.identity import id_bytes, id_text, parse_id
+from flockd.store.load_slots import OLDEST_HELD
 from flockd.store.reads.base import PAGE_MAX, NounReads, Total
 from flockd.store.reads.walk import Condition, joined, one_of
-from flockd.store.rows import ARTIFACT_COLUMNS, CORRELATION_COLUMNS, artifact_from, correlation_from
+from flockd.store.rows import (
+    ARTIFACT_COLUMNS,
+    CORRELATION_COLUMNS,
+    artifact_from,
+    correlation_from,
+    held_from,
+)
+from flockd.store.slots import UNJOINED_MOST, unjoined
 
 _STATES = {state.value: (state.value,) for state in CorrelationState} | {
     "failed": (CorrelationState.failed.value, CorrelationState.cancelled.value)
@@ -99,17 +107,13 @@ class CorrelationReads(NounReads):
         return [id_text(row[0]) for row in rows]
 
     async def unjoined(self, correlation_id: str) -> list[dict[str, Any]]:
-        """What the ANDs of a correlation hold: `[{"agent", "artifacts": [ids]}]`, in the order of
-        publication."""
+        """What the ANDs of a correlation hold, in the order of publication, of each agent so many that it tells
+        (`slots.unjoined`)."""
         parsed = parse_id(correlation_id)
         if parsed is None:
             return []
-        by_agent: dict[str, list[str]] = {}
-        for agent, artifact in await self._rows(
-            "SELECT agent, artifact FROM slots WHERE correlation = ? ORDER BY seq", (id_bytes(parsed),)
-        ):
-            by_agent.setdefault(agent, []).append(id_text(artifact))
-        return [{"agent": agent, "artifacts": artifacts} for agent, artifacts in by_agent.items()]
+        rows = await self._rows(OLDEST_HELD.format("(?)"), (id_bytes(parsed), UNJOINED_MOST + 1))
+        return unjoined(map(held_from, rows))
 
     async def round(self, correlation_id: str, number: int) -> Round | None:
         """What one round gave, ended or as far as it is; None where the board does not have it."""

@@ -121,8 +121,8 @@ class LineageReads(NounReads):
         """What an agent holds together with this artifact; None where it does not hold it."""
         correlation = id_bytes(artifact.correlation_id)
         held = await self._row(
-            "SELECT 1 FROM slots WHERE correlation = ? AND agent = ? AND seq = ?",
-            (correlation, agent, artifact.seq),
+            "SELECT 1 FROM slots WHERE correlation = ? AND agent = ? AND type = ? AND seq = ?",
+            (correlation, agent, artifact.type, artifact.seq),
         )
         if held is not None:
             rows = await self._rows(
@@ -131,9 +131,8 @@ class LineageReads(NounReads):
             )
             return Waiting({row[0]: row[1] for row in rows}, None)
         pooled = await self._row(
-            "SELECT key, due_at FROM pools INDEXED BY pools_by_correlation "
-            "WHERE correlation = ? AND agent = ? AND seq = ?",
-            (correlation, agent, artifact.seq),
+            "SELECT key, due_at FROM pools INDEXED BY pools_by_agent WHERE agent = ? AND seq = ?",
+            (agent, artifact.seq),
         )
         if pooled is None:
             return None

@@ -188,6 +188,26 @@ def test_a_workflow_that_failed_exits_1_with_its_errors(flockd: Flockd, publishi
     assert flockd("publish", "Code", "--wait", "--json", "--url", publishing.url).exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (
+            {"outcome": None, "reason": "limits.correlation_depth: it is 21 hops"},
+            "limits.correlation_depth: it is 21 hops",
+        ),
+        ({"outcome": "cancelled", "reason": None}, "It was cancelled."),
+    ],
+)
+def test_a_workflow_that_failed_without_an_agent_says_why(
+    flockd: Flockd, publishing: Answering, status: dict[str, Any], sentence: str
+) -> None:
+    publishing.answer("POST /api/v1/artifacts/sync", {**OUTCOME, "artifacts": [], "state": "failed"})
+    publishing.answer("GET /api/v1/correlations/c-1/status", status)
+    result = flockd("publish", "Code", "--wait", "--url", publishing.url)
+    assert (result.exit_code, result.stdout) == (1, "failed in 12 ms, correlation c-1\n")
+    assert result.stderr == f"{sentence}\n"
+
+
 def test_a_workflow_that_is_not_done_exits_1_and_says_that_it_goes_on(
     flockd: Flockd, publishing: Answering
 ) -> None:

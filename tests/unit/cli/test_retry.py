@@ -20,6 +20,7 @@ REFUSED = {"run_id": "r-2", "error": "NOT_FOUND", "message": "Run not found: r-2
     [
         (["--all"], {}),
         (["--agent", "a", "--error", "TIMEOUT"], {"agent": "a", "error": "TIMEOUT"}),
+        (["--correlation-id", "c"], {"correlation_id": "c"}),
         (["--correlation", "c"], {"correlation_id": "c"}),
     ],
 )

@@ -39,7 +39,7 @@ def clerk(ticket: Ticket) -> Answer:
 
 
 class App(ModuleType):
-    """The daemon's module, which only notes what it is to serve."""
+    """The modules of the daemon and its process, which only note what they are to serve."""
 
     def __init__(self) -> None:
         super().__init__("flockd.app")
@@ -59,7 +59,8 @@ class App(ModuleType):
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, flockd: Flockd) -> Iterator[App]:
     app = App()
-    monkeypatch.setitem(sys.modules, "flockd.app", app)
+    for name in ("flockd.app", "flockd.process"):
+        monkeypatch.setitem(sys.modules, name, app)
     monkeypatch.setattr("sys.path", list(sys.path))
     Path("desk.py").write_text(FLOCK, "utf-8")
     yield app
@@ -162,7 +163,8 @@ def test_check_shows_flows_and_workflows_and_warns(flockd: Flockd, app: App) -> 
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in result.stdout.splitlines()]
     assert ["poem_flow", "Poem", "Poem", "Writes poems."] in rows
     assert ["poetry", "Poem", "write: Poem", "Poems."] in rows
-    assert ["my_agent", "MyAgentInput", "MyAgentOutput", ""] in rows
+    mine = rows.index(["my_agent", "MyAgentInput", "MyAgentOutput", ""])
+    assert rows[mine + 1] == ["(llm)", "", "", ""]
     assert sum(row[0] == "poem_flow" for row in rows) == 1
     assert result.stderr.startswith("Warning: agent my_agent thinks with a language model, and none is set: ")
     shown = json.loads(flockd("check", "desk:flock", "--json").stdout)
@@ -213,6 +215,9 @@ def ship(order: Order, payment: Payment) -> None: ...
 @flock.agent(batch=BatchSpec(size=10, timeout="30s", by="id"))
 def count(orders: list[Order]) -> None: ...
 
+@flock.agent(where="id == '7'", from_agents=["ship", "external"], tags="paid")
+def seven(order: Order) -> None: ...
+
 @flock.agent(schedule=Every("5m"))
 def sweep() -> Order: ...
 
@@ -230,6 +235,7 @@ def test_check_shows_joins_batches_and_timers(flockd: Flockd, app: App) -> None:
     assert cells[ship : ship + 4] == ["Order and", "Payment", "by Order.id = Payment.order", "within 3600 s"]
     count = cells.index("Order,")
     assert cells[count : count + 3] == ["Order,", "10 at once of one id,", "or after 30 s"]
+    assert cells[count + 3 : count + 7] == ["Order", "where id == '7'", "from external, ship", "tagged paid"]
     assert ["sweep", "nothing", "Order", ""] in rows
     assert ["sweep", "starts sweep", "every 5m"] in rows
     assert ["nightly", "publishes Payment", "cron 0 2 * * * (UTC)"] in rows
@@ -249,6 +255,16 @@ def test_check_shows_joins_batches_and_timers(flockd: Flockd, app: App) -> None:
                 "mode": "all",
                 **PLAIN,
                 "batch": {"size": 10, "timeout_seconds": 30, "by": "id"},
+            }
+        ],
+        [
+            {
+                "types": ["Order"],
+                "mode": "all",
+                **PLAIN,
+                "where": "id == '7'",
+                "from_agents": ["external", "ship"],
+                "tags": ["paid"],
             }
         ],
         [],

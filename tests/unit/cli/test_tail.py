@@ -364,6 +364,58 @@ ARTIFACT = {"type": "CodeReview", "produced_by": "code_reviewer", "id": "a-1", "
             event(9, "batch.progress", data={"total": 4, "completed": 3, "failed": 1}),
             "     #9  batch.progress          3 of 4",
         ),
+        (
+            event(
+                9,
+                "tool.called",
+                agent="a",
+                data={"tool": "refund", "duration_ms": 184, "outcome": "ok", "error": None},
+            ),
+            "     #9  tool.called             a  refund  ok  184 ms",
+        ),
+        (
+            event(
+                9,
+                "tool.called",
+                agent="a",
+                data={"tool": "refund", "duration_ms": 1, "outcome": "error", "error": "no"},
+            ),
+            "     #9  tool.called             a  refund  error  no  1 ms",
+        ),
+        (
+            event(9, "timer.fired", data={"timer": "nightly", "fired": 3}),
+            "     #9  timer.fired             nightly",
+        ),
+        (
+            event(9, "timer.skipped", data={"timer": "nightly", "skipped": 3}),
+            "     #9  timer.skipped           nightly",
+        ),
+        (
+            event(9, "question.answered", agent="a", data={"key": "k", "state": "expired", "answer": None}),
+            "     #9  question.answered       a  expired",
+        ),
+        (
+            event(9, "join.expired", agent="a", data={"key": '"7-1"', "artifacts": ["a-1"]}),
+            '     #9  join.expired            a  key "7-1"  1 artifact',
+        ),
+        (
+            event(
+                9,
+                "budget.exceeded",
+                agent="a",
+                data={"scope": "agent", "subject": "a", "unit": "requests", "limit": 200, "spent": 199},
+            ),
+            "     #9  budget.exceeded         a  budget of agent a  199 of 200 requests spent",
+        ),
+        (
+            event(
+                9,
+                "budget.exceeded",
+                agent="a",
+                data={"scope": "run", "subject": "r-1", "unit": "usd", "limit": 0.5, "spent": 0.4},
+            ),
+            "     #9  budget.exceeded         a  budget of run  0.4 of 0.5 usd spent",
+        ),
     ],
 )
 def test_an_event_is_a_line(shown: dict[str, Any], line: str) -> None:

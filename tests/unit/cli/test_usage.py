@@ -61,7 +61,7 @@ def test_no_figure_is_cut_for_a_long_name(flockd: Flockd, daemon: Answering) -> 
 def test_what_is_wanted_is_asked_for(flockd: Flockd, daemon: Answering) -> None:
     daemon.answer("GET /api/v1/usage", SUMS)
     flockd(
-        "usage", "--agent", "writer", "--model", "m", "--correlation", "c", "--from", "2026-11-21", "--to",
+        "usage", "--agent", "writer", "--model", "m", "--correlation-id", "c", "--from", "2026-11-21", "--to",
         "2026-11-22", "--url", daemon.url,
     )  # fmt: skip
     assert dict(daemon.requests[0].query) == {
