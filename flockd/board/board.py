@@ -30,13 +30,14 @@ from flockd.board.preparing import Preparing
 from flockd.board.publication import Idempotency, Prepared, Publication, Published
 from flockd.board.publish import Publish, PublishedMany, PublishMany, RunAgent
 from flockd.board.redrive import Redrive, Redriven, Render
-from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, Wake
+from flockd.board.start import Adopt, Claim, Orphan, Release, TakeBack, TakeFull, Wake
 from flockd.board.timers import FireTimers, SyncTimers, is_set_back
 from flockd.board.usage import BeginCall, CloseLostCalls, EndCall, ForgetLedgers, RenewLedgers
 from flockd.domain.agent import Agent, Agents
 from flockd.domain.artifact_type import Types
 from flockd.domain.budget import Budgets, Shortage
 from flockd.domain.correlation import Correlation
+from flockd.domain.gathering import BatchSpec
 from flockd.domain.identity import new_id
 from flockd.domain.priority import Priority
 from flockd.domain.question import Question
@@ -44,7 +45,7 @@ from flockd.domain.run import Run
 from flockd.domain.timer import Timer
 from flockd.domain.usage import Most
 from flockd.errors import FlockdError, InvalidInput
-from flockd.store.command import Command
+from flockd.store.command import DUE_PAGE, Command
 from flockd.store.reads import Reads
 
 REVEALED_AT_ONCE = 128
@@ -283,6 +284,13 @@ class Board:
     async def wake(self, moment: int) -> bool:
         more: bool = await self._submit(Wake(moment))
         return more
+
+    async def take_full(self) -> None:
+        """At start: batches begin that are full by the sizes that are declared now."""
+        gatherings = {agent.name: agent.subscription.gathering for agent in self.agents.values()}
+        sizes = {name: one.size for name, one in gatherings.items() if isinstance(one, BatchSpec)}
+        while sizes and (full := await self.reads.full_batches(sizes, DUE_PAGE)):
+            await self._submit(TakeFull(tuple(full)))
 
     async def sync_timers(self) -> None:
         """At start: the stored timers become those that are declared; what was missed is skipped or caught up."""

@@ -46,7 +46,12 @@ def offer(state: State, correlation: Correlation, agent: Agent, draft: Draft, ar
         isinstance(gathering, BatchSpec),
     )
     state.pool(new)
-    taken = _complete(agent, state.pools[new.pool])
+    return complete(state, agent, new.pool)
+
+
+def complete(state: State, agent: Agent, pool: PoolKey) -> Run | None:
+    """The run of what waits in a pool, where it is all that one needs."""
+    taken = _complete(agent, state.pools[pool])
     return None if taken is None else take(state, agent.name, taken)
 
 

@@ -10,10 +10,11 @@ import orjson
 from flockd.board.ending import settle_sources
 from flockd.board.memory import end_question
 from flockd.board.outcome import kill, retrying
-from flockd.board.pools import expire
+from flockd.board.pools import complete, expire
 from flockd.domain.question import QuestionState
 from flockd.domain.run import Run, RunState, WaitReason
 from flockd.store.command import DUE_PAGE, Needs, OpenPage
+from flockd.store.records import PoolKey
 from flockd.store.state import State
 
 PAGE = 500
@@ -99,6 +100,24 @@ class Wake:
             state.announce(run)
         settle_sources(state)
         return len(due) >= DUE_PAGE or state.more_is_due
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFull:
+    """At start: of each of these pools a batch begins, which is full by a size that is smaller than it was."""
+
+    pools: tuple[PoolKey, ...]
+    inside: bool = True
+
+    def needs(self) -> Needs:
+        return Needs(pools=self.pools)
+
+    def decide(self, state: State) -> None:
+        for pool in self.pools:
+            run = complete(state, state.agents[pool.agent], pool)
+            if run is not None:
+                state.announce(run)
+        settle_sources(state)
 
 
 @dataclass(frozen=True, slots=True)

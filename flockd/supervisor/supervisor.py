@@ -127,6 +127,7 @@ class Supervisor:
         await self._board.sort_orphans(
             sorted({agent_at(place) for place, _ in self._occupancy.ready.items()})
         )
+        await self._board.take_full()
         ended: set[str] = set()
         while new := set(await reads.exhausted()) - ended:  # a page of them
             for correlation_id in new:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import orjson
 
 from flockd.domain.artifact import DEFAULT_TENANT
 from flockd.domain.identity import id_bytes, id_text, parse_id
@@ -11,6 +13,7 @@ from flockd.domain.priority import Priority
 from flockd.domain.run import SUSPECT_CRASHES, Run
 from flockd.store.reads.base import PAGE_MAX, NounReads, Total
 from flockd.store.reads.walk import Condition, joined
+from flockd.store.records import PoolKey
 from flockd.store.rows import RUN_COLUMNS, run_from
 
 
@@ -166,6 +169,16 @@ class RunReads(NounReads):
             "WHERE state = 'ready' AND NOT paused ORDER BY created_at LIMIT 1"
         )
         return None if row is None else row[0]
+
+    async def full_batches(self, sizes: Mapping[str, int], limit: int) -> list[PoolKey]:
+        """Pools that hold as many artifacts as a batch of their agent has, or more; `sizes` by agent."""
+        rows = await self._rows(
+            "SELECT p.tenant, p.agent, p.key FROM json_each(?) w "
+            "CROSS JOIN pools p ON p.tenant = ? AND p.agent = w.key "
+            "GROUP BY p.tenant, p.agent, p.key HAVING count(*) >= w.value LIMIT ?",
+            (orjson.dumps(sizes).decode(), DEFAULT_TENANT, limit),
+        )
+        return [PoolKey(*row) for row in rows]
 
     async def next_due(self) -> int | None:
         """When the first waiting run wakes, or the time of the first artifact in a pool, or hidden, is over."""
