@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web_app
 
 STRICT = os.environ.get("FLOCKD_TEST_STRICT") == "1"
 """Set where everything that a test needs must be there, as in CI: then a skipped test is a failed one."""
@@ -68,6 +69,14 @@ async def no_task_left() -> AsyncIterator[None]:
     if left:
         _, left = await asyncio.wait(left, timeout=LEFT_SECONDS)
     assert not left, f"tasks still run: {sorted(str(task) for task in left)}"
+
+
+@pytest.fixture(autouse=True)
+def no_application_kept() -> Iterator[None]:
+    """aiohttp remembers the last thousand handlers, and with each of them the application that it was of: hundreds, which
+    the collector would look at again and again."""
+    yield
+    web_app._cached_build_middleware.cache_clear()
 
 
 @pytest.fixture(autouse=True)
