@@ -73,8 +73,8 @@ async def no_task_left() -> AsyncIterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_application_kept() -> Iterator[None]:
-    """aiohttp remembers the last thousand handlers, and with each of them the application that it was of: hundreds, which
-    the collector would look at again and again."""
+    """aiohttp remembers the last thousand handlers, and with each of them its application: hundreds of them, which the
+    collector would look at again and again."""
     yield
     web_app._cached_build_middleware.cache_clear()
 
