@@ -19,13 +19,15 @@ from pydantic import BaseModel
 from flockd import Flock
 
 flock = Flock()
-stopped = []
+begun, stopped = [], []
 
 class Work(BaseModel):
     pass
 
 @flock.agent
 async def waiter(work: Work) -> None:
+    begun.append("waiter")
+    print("at work:", len(begun), flush=True)
     try:
         await asyncio.Event().wait()
     finally:
@@ -126,6 +128,7 @@ async def test_whoever_cancels_it_has_all_of_it_ended_and_may_serve_again(tmp_pa
         for stopped in (["waiter"], ["waiter"] * 3):  # the second time it takes up the first one's, too
             url = await running.ready()
             assert await publish(url) == 200
+            await running.until(f"at work: {len(stopped)}")
             await running.go_on()
             assert f"ended: True {stopped} [] True" in await running.until("ended:")
             with pytest.raises(aiohttp.ClientConnectorError):
