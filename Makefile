@@ -12,8 +12,8 @@ USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 # Arguments for serve, test, bench, chaos and soak: make serve ARGS="agents:flock --port 9000", make test ARGS="-k idempotency"
 ARGS ?=
-# Most tests wait for a disk or a process: two at a time take half as long. PARALLEL= runs them one by one.
-PARALLEL ?= --numprocesses 2 --dist loadfile
+# Most tests wait for a disk or a process: three at a time keep two cores busy. PARALLEL= runs them one by one.
+PARALLEL ?= --numprocesses 3 --dist loadfile
 # How often `make chaos` kills the daemon.
 N ?= 100
 
