@@ -188,9 +188,7 @@ class Supervisor:
             await asyncio.wait(self._chores, timeout=stop_seconds)
         for chore in self._chores:  # a store that cannot write keeps them waiting for ever
             chore.cancel()
-        if (
-            self._chores
-        ):  # an outcome that is being stored just now does not hear that: it ends with the writer
+        if self._chores:  # an outcome that is being stored does not hear that, and ends with the writer
             await asyncio.wait(self._chores, timeout=_CANCELLED_SECONDS)
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
