@@ -1,11 +1,9 @@
-"""Tools of MCP servers: real ones, as programs and over HTTP, and what is left of them."""
+"""Tools of MCP servers that are programs, and what is left of them."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,68 +30,22 @@ from flockd.engines.outside import Outside
 from flockd.errors import AgentFailed
 
 from .attempts import Attempt, Kept
-from .scripted import Call, Script
+from .mcp_servers import (
+    ENDED,
+    LIMIT_SECONDS,
+    SERVER,
+    attempt,
+    called,
+    lives,
+    noted,
+    notes,
+    pids,
+    program,
+    until,
+)
+from .scripted import Script
 
-LIMIT_SECONDS = 20
-SERVER = (
-    sys.executable,
-    "-P",
-    str(Path(__file__).with_name("mcp_server.py")),
-)  # -P: `http` is not our neighbour
-
-
-ENDED = "the MCP server test ended: it forgot what it knew, and the next call starts it again"
-
-
-def attempt(kept: Kept | None = None) -> Attempt:
-    return Attempt(Outside(), kept=kept)
-
-
-@pytest.fixture
-def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where servers note what happens to them."""
-    path = tmp_path / "notes"
-    path.touch()
-    monkeypatch.setenv("MCP_TEST_NOTES", str(path))
-    return path
-
-
-def program(*allow: str, how: str = "stdio", name: str = "test", **options: Any) -> McpServer:
-    command = options.pop("command", (*SERVER, how))
-    env = options.pop("env", ("MCP_TEST_NOTES",))
-    return McpServer(name, command=command, allow=allow, env=env, **options)
-
-
-async def called(server: McpServer, *calls: Call, kept: Kept | None = None) -> list[tuple[Any, str]]:
-    """What the model is told of some calls, each in an answer of its own."""
-    script = Script(*[[call] for call in calls])
-    await script.run(attempt(kept).context, mcp=[server])
-    return [told[0] for told in script.told]
-
-
-def noted(notes: Path) -> list[str]:
-    return notes.read_text().splitlines()
-
-
-def pids(notes: Path) -> list[int]:
-    return [int(line.split()[1]) for line in noted(notes) if line.startswith("pid ")]
-
-
-def lives(pid: int) -> bool:
-    """Whether a process works; one that only waits to be looked at by its parent has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not true():  # noqa: ASYNC110  # what another process does rings no bell
-            await asyncio.sleep(0.01)
-
-
-# -- programs -------------------------------------------------------------------------------------------------------
+__all__ = ["notes"]
 
 
 async def test_only_tools_on_the_list_are_shown_and_callable(notes: Path) -> None:
@@ -374,132 +326,6 @@ async def test_a_daemon_that_is_killed_leaves_no_process(notes: Path) -> None:
         daemon.send_signal(signal.SIGKILL)
         await daemon.wait()
     await until(lambda: not lives(pid))
-
-
-# -- over HTTP --------------------------------------------------------------------------------------------------------
-
-
-class Served:
-    """A server over HTTP, in a process of its own."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.process = subprocess.Popen(
-            [*SERVER, "http", str(port)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-
-    def server(self, *allow: str, **options: Any) -> McpServer:
-        return McpServer("web", url=f"http://127.0.0.1:{self.port}/mcp", allow=allow, **options)
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait(LIMIT_SECONDS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def serve(notes: Path) -> Iterator[Callable[..., Served]]:
-    """Starts servers; they end with the test."""
-    started: list[Served] = []
-
-    def start(port: int = 0) -> Served:
-        started.append(Served(port))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.end()
-
-
-both_protocols = pytest.mark.parametrize("old", [False, True], ids=["new protocol", "old protocol"])
-
-
-@both_protocols
-async def test_a_server_over_http(
-    old: bool, serve: Callable[[], Served], notes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if old:
-        monkeypatch.setenv("MCP_TEST_OLD", "1")
-    kept = Kept()
-    told = await called(
-        serve().server("add", "fail"),
-        ("web_add", {"a": 1}),
-        ("web_fail", {}),
-        ("web_add", {"a": 2}),
-        kept=kept,
-    )
-    assert told[0] == (2, "success")
-    assert told[1][1] == "failed"
-    assert told[2] == (3, "success")
-    assert ("DELETE" in noted(notes)) is old  # an old one keeps a session, which is ended
-    assert [event["outcome"] for event in kept.tools] == ["ok", "error", "ok"]
-
-
-@both_protocols
-async def test_a_call_over_http_that_takes_too_long_is_told_and_the_connection_stays(
-    old: bool, serve: Callable[[], Served], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if old:
-        monkeypatch.setenv("MCP_TEST_OLD", "1")
-    server = serve().server("wait", "add", timeout_seconds=2.0)
-    told = await called(server, ("web_wait", {"seconds": 600}), ("web_add", {"a": 1}))
-    assert told == [("the MCP server web did not answer within 2 s", "failed"), (2, "success")]
-
-
-async def test_headers_come_from_the_environment(
-    serve: Callable[[], Served], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MCP_TEST_TOKEN", "good")
-    served = serve()
-    monkeypatch.setenv("WEB_AUTHORIZATION", "Bearer good\n")
-    headers = {"Authorization": "WEB_AUTHORIZATION"}
-    assert await called(served.server("add", headers=headers), ("web_add", {"a": 1})) == [(2, "success")]
-    with pytest.raises(AgentFailed, match=r"the MCP server web answered HTTP 401 \(see its headers\)"):
-        await called(served.server("add"), ("web_add", {"a": 1}))
-    monkeypatch.setenv("WEB_AUTHORIZATION", "Bearer wrong-but-secret")
-    with pytest.raises(AgentFailed, match="HTTP 401") as refused:
-        await called(served.server("add", headers=headers), ("web_add", {"a": 1}))
-    assert "secret" not in str(refused.value)
-    assert refused.value.is_final
-    monkeypatch.setenv("WEB_AUTHORIZATION", "Bearer se\ncret")
-    with pytest.raises(AgentFailed, match="WEB_AUTHORIZATION holds what no header can") as refused:
-        await called(served.server("add", headers=headers), ("web_add", {"a": 1}))
-    assert "cret" not in str(refused.value).replace("secret", "")
-
-
-async def test_a_server_that_is_not_there_is_said(serve: Callable[[], Served]) -> None:
-    served = serve()
-    served.end()
-    with pytest.raises(AgentFailed, match="the MCP server web cannot be reached: ConnectError") as failed:
-        await called(served.server("add"), ("web_add", {"a": 1}))
-    assert not failed.value.is_final
-
-
-async def test_a_server_that_goes_in_the_middle_of_a_call_is_told(
-    serve: Callable[[], Served], notes: Path
-) -> None:
-    served, this = serve(), attempt()
-    script = Script([("web_wait", {"seconds": 600})], [("web_add", {"a": 1})])
-    run = asyncio.create_task(script.run(this.context, mcp=[served.server("wait", "add")]))
-    await until(lambda: "waiting" in noted(notes))
-    served.end()
-    async with asyncio.timeout(LIMIT_SECONDS):
-        assert await run == "done"
-    assert [outcome for (told,) in script.told for outcome in told[1:]] == ["failed", "failed"]
-    assert all("the MCP server web" in told[0] for (told,) in script.told)
-
-
-async def test_a_cancelled_call_over_http_leaves_no_task(serve: Callable[[], Served], notes: Path) -> None:
-    script = Script([("web_wait", {"seconds": 600})])
-    run = asyncio.create_task(script.run(attempt().context, mcp=[serve().server("wait")]))
-    await until(lambda: "waiting" in noted(notes))
-    run.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(LIMIT_SECONDS):
-            await run
-    assert not [task for task in asyncio.all_tasks() if "mcp" in task.get_name()]
 
 
 # -- values and names ----------------------------------------------------------------------------------------------

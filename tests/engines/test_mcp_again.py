@@ -9,8 +9,7 @@ import pytest
 
 pytest.importorskip("mcp")
 
-from .scripted import Script
-from .test_mcp import (
+from .mcp_servers import (
     ENDED,
     SERVER,
     Served,
@@ -23,6 +22,7 @@ from .test_mcp import (
     serve,
     until,
 )
+from .scripted import Script
 
 __all__ = ["notes", "serve"]
 

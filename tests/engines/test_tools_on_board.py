@@ -20,7 +20,7 @@ from flockd.engines.outside import Outside
 
 from ..rig import Note, Rig, Rigs, agent, rigs
 from .fake_openai import Breaks, Calls, FakeOpenAI, Hangs, Refuses
-from .test_mcp import SERVER, lives, noted, notes, pids, until
+from .mcp_servers import SERVER, lives, noted, notes, pids, until
 
 __all__ = ["notes", "rigs"]
 
